@@ -1,0 +1,2 @@
+//! The `lua` command.
+fn main() {}
