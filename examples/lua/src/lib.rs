@@ -1,1 +1,1 @@
-//! The reference host.
+//! The reference host of Surmise: a Lua 5.4 interpreter.
