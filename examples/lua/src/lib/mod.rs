@@ -1,0 +1,194 @@
+//! The standard library, and what native functions use to take their arguments: checks whose messages are PUC's.
+//!
+//! Argument numbers are zero-based here and one-based in messages.
+
+use crate::number;
+use crate::object::{LuaString, Table};
+use crate::state::{Call, NativeEntry, State, Throw};
+use crate::string;
+use crate::value::{Tag, Value};
+
+pub mod base;
+
+impl State {
+    /// Throws "bad argument #i to 'f' (expected expected, got …)".
+    #[cold]
+    pub fn type_error(&mut self, call: Call, i: u32, expected: &str) -> Throw {
+        let got = if call.is_none(i) {
+            "no value".to_string()
+        } else {
+            self.type_name_of(call.arg(i))
+        };
+        self.argument_error(call, i, &format!("{expected} expected, got {got}"))
+    }
+
+    /// Any value, but one must be given.
+    #[inline]
+    pub fn check_any(&mut self, call: Call, i: u32) -> Result<Value, Throw> {
+        if call.is_none(i) {
+            return Err(self.argument_error(call, i, "value expected"));
+        }
+        Ok(call.arg(i))
+    }
+
+    /// An integer, or a float or string that stands for one.
+    #[inline]
+    pub fn check_int(&mut self, call: Call, i: u32) -> Result<i64, Throw> {
+        let value = call.arg(i);
+        if value.is_int() {
+            return Ok(value.as_int());
+        }
+        self.check_int_slow(call, i)
+    }
+
+    #[cold]
+    fn check_int_slow(&mut self, call: Call, i: u32) -> Result<i64, Throw> {
+        let value = call.arg(i);
+        match number::to_number(value) {
+            None => Err(self.type_error(call, i, "number")),
+            Some(number) => match number::to_integer(number) {
+                Some(int) => Ok(int),
+                None => Err(self.argument_error(call, i, "number has no integer representation")),
+            },
+        }
+    }
+
+    /// A number as a float.
+    #[inline]
+    pub fn check_number(&mut self, call: Call, i: u32) -> Result<f64, Throw> {
+        let value = call.arg(i);
+        if value.is_float() {
+            return Ok(value.as_float());
+        }
+        self.check_number_slow(call, i)
+    }
+
+    fn check_number_slow(&mut self, call: Call, i: u32) -> Result<f64, Throw> {
+        match number::to_number(call.arg(i)) {
+            None => Err(self.type_error(call, i, "number")),
+            Some(number) if number.is_int() => Ok(number.as_int() as f64),
+            Some(number) => Ok(number.as_float()),
+        }
+    }
+
+    /// A number, as it is: integer or float (strings are converted).
+    #[inline]
+    pub fn check_numeric(&mut self, call: Call, i: u32) -> Result<Value, Throw> {
+        match number::to_number(call.arg(i)) {
+            None => Err(self.type_error(call, i, "number")),
+            Some(number) => Ok(number),
+        }
+    }
+
+    /// A string; a number is converted, also in its argument slot.
+    #[inline]
+    pub fn check_string(&mut self, call: Call, i: u32) -> Result<*mut LuaString, Throw> {
+        let value = call.arg(i);
+        if value.is(Tag::String) {
+            return Ok(value.as_string());
+        }
+        self.check_string_slow(call, i)
+    }
+
+    fn check_string_slow(&mut self, call: Call, i: u32) -> Result<*mut LuaString, Throw> {
+        let value = call.arg(i);
+        if value.is_int() || value.is_float() {
+            let object = self.number_to_string(value);
+            call.set_arg(i, Value::string(object));
+            return Ok(object);
+        }
+        Err(self.type_error(call, i, "string"))
+    }
+
+    /// A string's bytes; they live as long as the string, which never moves: `'static` here means "as long as the argument
+    /// slot keeps it".
+    #[inline]
+    pub fn check_bytes(&mut self, call: Call, i: u32) -> Result<&'static [u8], Throw> {
+        let object = self.check_string(call, i)?;
+        // SAFETY: the string is in the argument window, so no collection frees it during the call.
+        Ok(unsafe { string::bytes(object) })
+    }
+
+    /// A table.
+    #[inline]
+    pub fn check_table(&mut self, call: Call, i: u32) -> Result<*mut Table, Throw> {
+        let value = call.arg(i);
+        if value.is(Tag::Table) {
+            return Ok(value.as_table());
+        }
+        Err(self.type_error(call, i, "table"))
+    }
+
+    /// A Lua or native function.
+    #[inline]
+    pub fn check_function(&mut self, call: Call, i: u32) -> Result<Value, Throw> {
+        let value = call.arg(i);
+        if value.is(Tag::LuaClosure) || value.is(Tag::Native) {
+            return Ok(value);
+        }
+        Err(self.type_error(call, i, "function"))
+    }
+
+    /// An integer, or `default` when absent or nil.
+    #[inline]
+    pub fn opt_int(&mut self, call: Call, i: u32, default: i64) -> Result<i64, Throw> {
+        if call.is_none_or_nil(i) { Ok(default) } else { self.check_int(call, i) }
+    }
+
+    /// A float, or `default` when absent or nil.
+    #[inline]
+    pub fn opt_number(&mut self, call: Call, i: u32, default: f64) -> Result<f64, Throw> {
+        if call.is_none_or_nil(i) { Ok(default) } else { self.check_number(call, i) }
+    }
+
+    /// A string's bytes, or `default` when absent or nil.
+    #[inline]
+    pub fn opt_bytes(&mut self, call: Call, i: u32, default: &'static [u8]) -> Result<&'static [u8], Throw> {
+        if call.is_none_or_nil(i) { Ok(default) } else { self.check_bytes(call, i) }
+    }
+
+    /// One of the strings of `options`, or `default` when absent; its index.
+    pub fn check_option(
+        &mut self,
+        call: Call,
+        i: u32,
+        default: Option<&'static str>,
+        options: &[&str],
+    ) -> Result<usize, Throw> {
+        let bytes = match default {
+            Some(default) => self.opt_bytes(call, i, default.as_bytes())?,
+            None => self.check_bytes(call, i)?,
+        };
+        match options.iter().position(|option| option.as_bytes() == bytes) {
+            Some(index) => Ok(index),
+            None => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                Err(self.argument_error(call, i, &format!("invalid option '{text}'")))
+            }
+        }
+    }
+
+    /// Makes a table of native functions, as a global and in `package.loaded`; returns it for constants to be added.
+    pub fn register_library(&mut self, name: &str, functions: &[(&'static str, NativeEntry)]) -> *mut Table {
+        let library = self.heap.new_table(0, functions.len() as u32);
+        self.add_functions(library, functions);
+        let (globals, loaded) = (self.globals, self.registry);
+        self.set_named(globals, name, Value::table(library));
+        self.set_named(loaded, name, Value::table(library));
+        library
+    }
+
+    /// Puts native functions into a table.
+    pub fn add_functions(&mut self, table: *mut Table, functions: &[(&'static str, NativeEntry)]) {
+        for (name, entry) in functions {
+            let function = self.heap.new_native(*entry, name, &[]);
+            self.set_named(table, name, Value::native(function));
+        }
+    }
+
+    /// Sets a field without metamethods.
+    pub fn set_named(&mut self, table: *mut Table, name: &str, value: Value) {
+        let key = self.heap.intern(name.as_bytes());
+        crate::table::set_string(&mut self.heap, table, key, value);
+    }
+}
