@@ -6,6 +6,9 @@
 //! need no side lookup.
 //!
 //! Jumps are relative to the *next* instruction. `R` is the frame's register window, `K` the constants, `U` the upvalues.
+//! The key of cache `d` is a string of at most 40 bytes: longer ones take the way over a register.
+//!
+//! A conditional instruction only ever jumps forward: every way back goes over `JumpBack`, `ForLoop` or `ForGenericLoop`.
 //! `R[a..]` "to top" means up to the frame's dynamic top, which a preceding open call or vararg set.
 
 use crate::value::Value;
@@ -36,6 +39,8 @@ pub enum Op {
     LoadNil,
     /// R[a] = (b != 0)
     LoadBool,
+    /// R[a] = false, then the next instruction is skipped: the false end of a comparison whose value is wanted
+    LoadFalseSkip,
     /// R[a] = d as integer
     LoadInt,
     /// R[a] = K[d]
@@ -56,14 +61,20 @@ pub enum Op {
     GetGlobal,
     /// U[b][key of cache d] = R[a]
     SetGlobal,
+    /// R[a] = U[b][key of cache d]; U[b] is any variable captured by value but `_ENV`, such as a module's table
+    GetUpvalueField,
     /// R[a] = R[b][key of cache d]
     GetField,
     /// R[a][key of cache d] = R[b]
     SetField,
+    /// R[a][key of cache d] = K[b + 256 * c], any constant
+    SetFieldConstant,
     /// R[a] = R[b][R[c]]
     GetIndex,
     /// R[a][R[b]] = R[c]
     SetIndex,
+    /// R[a][R[b]] = K[d], any constant
+    SetIndexConstant,
     /// R[a] = R[b][d], d an integer
     GetInt,
     /// R[a][d] = R[b]
@@ -98,11 +109,12 @@ pub enum Op {
     ShiftLeft,
     /// R[a] = R[b] >> R[c]
     ShiftRight,
-    /// R[a] = R[b] + K[d], a number
+    /// R[a] = R[b] + K[d], a number. In this and the following operations with a constant, c != 0 says that the constant
+    /// was the left operand: it matters to metamethods alone, and is set for commutative operations only.
     AddConstant,
     /// R[a] = R[b] - K[d]
     SubConstant,
-    /// R[a] = R[b] * K[d]
+    /// R[a] = R[b] * K[d]; c as in `AddConstant`
     MulConstant,
     /// R[a] = R[b] / K[d]
     DivConstant,
@@ -110,10 +122,22 @@ pub enum Op {
     ModConstant,
     /// R[a] = R[b] // K[d]
     FloorDivConstant,
-    /// R[a] = R[b] + d, d an integer
+    /// R[a] = R[b] ^ K[d]
+    PowConstant,
+    /// R[a] = R[b] & K[d], an integer; c as in `AddConstant`
+    BitAndConstant,
+    /// R[a] = R[b] | K[d], an integer; c as in `AddConstant`
+    BitOrConstant,
+    /// R[a] = R[b] ~ K[d], an integer; c as in `AddConstant`
+    BitXorConstant,
+    /// R[a] = R[b] + d, d an integer; c as in `AddConstant`
     AddInt,
     /// R[a] = R[b] - d, d an integer
     SubInt,
+    /// R[a] = R[b] << d, d an integer with 0 <= d <= 63
+    ShiftLeftInt,
+    /// R[a] = R[b] >> d, d an integer with 0 <= d <= 63
+    ShiftRightInt,
     /// R[a] = -R[b]
     Negate,
     /// R[a] = not R[b]
@@ -142,17 +166,18 @@ pub enum Op {
     EqualConstant,
     /// if (R[a] == i8(b)) == (c != 0) then jump
     EqualInt,
-    /// if (R[a] < i8(b)) == (c != 0) then jump
+    /// if (R[a] < i8(b)) == (c & 1 != 0) then jump. In this and the following three, c & 2 says that the constant was
+    /// written as a float (`x < 4.0`): it matters to metamethods alone, which receive it as such.
     LessInt,
-    /// if (R[a] <= i8(b)) == (c != 0) then jump
+    /// if (R[a] <= i8(b)) == (c & 1 != 0) then jump
     LessEqualInt,
-    /// if (R[a] > i8(b)) == (c != 0) then jump
+    /// if (R[a] > i8(b)) == (c & 1 != 0) then jump (for metamethods: i8(b) < R[a])
     GreaterInt,
-    /// if (R[a] >= i8(b)) == (c != 0) then jump
+    /// if (R[a] >= i8(b)) == (c & 1 != 0) then jump (for metamethods: i8(b) <= R[a])
     GreaterEqualInt,
     /// Call R[a] with b-1 arguments from R[a+1] (b == 0: to top); results to R[a..], c-1 of them (c == 0: all, sets top)
     Call,
-    /// return R[a](R[a+1..]); b as in `Call`
+    /// return R[a](R[a+1..]); b as in `Call`. No `Return` follows it.
     TailCall,
     /// return R[a..], b-1 values (b == 0: to top); closes to-be-closed variables first when c != 0
     Return,
@@ -168,7 +193,7 @@ pub enum Op {
     /// Prepare a generic loop: R[a] iterator, R[a+1] state, R[a+2] control, R[a+3] closing value (made to-be-closed when not
     /// nil); then jump (to the ForCall)
     ForGenericPrepare,
-    /// R[a+4], ..., R[a+3+c] = R[a](R[a+1], R[a+2])
+    /// R[a+4], ..., R[a+3+c] = R[a](R[a+1], R[a+2]); R[a+4] to R[a+6] may be used to make the call. `ForGenericLoop` follows.
     ForCall,
     /// if R[a+4] != nil then R[a+2] = R[a+4], jump (back)
     ForGenericLoop,
