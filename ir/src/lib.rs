@@ -16,9 +16,11 @@
 //! | [`guard`] | the one table of guard reasons |
 //! | [`function`] | functions, blocks, instructions, values |
 //! | [`frame_state`] | how interpreter frames are rebuilt |
+//! | [`analysis`] | control flow, dominators, loops, liveness |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod builder;
 pub mod entity;
 pub mod frame_state;
