@@ -7,6 +7,17 @@ use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::Recipe;
 
+/// A candidate's number: the index of its effective slots. Unique among the candidates that are loaded in one code space; used
+/// again only after the candidate's code was freed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct CandidateId(pub u32);
+
+impl std::fmt::Display for CandidateId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "candidate{}", self.0)
+    }
+}
+
 /// One specialization of one unit, compiled, in no isolate yet. It holds no address: it can be written to a file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CandidateImage {
@@ -21,8 +32,16 @@ pub struct CandidateImage {
     pub expects: SmallVec<[(Register, KindId); 4]>,
     /// Machine code; the entry point is its first byte. Free of relocations: calls go through the context.
     pub code: Vec<u8>,
+    /// Offset of an aligned 8-byte word behind the code that receives the candidate's number when it is installed. The code
+    /// reads it relative to its own address, to find its effective slots.
+    pub number_offset: u32,
     /// Native frame size: `frame pointer - stack pointer` at every call.
     pub frame_size: u32,
+    /// Home of the window's address (the second argument at entry), in words of 8 bytes from the frame pointer (negative).
+    /// Stored at entry, never changed: frames are rebuilt relative to it.
+    pub window_home: i16,
+    /// Home of the argument count, likewise, where the host's frames need it (functions with variable arguments).
+    pub argument_count_home: Option<i16>,
     /// Size of its window on the guest stack, in registers, inlined frames included.
     pub window_size: u16,
     /// What its spesh slots hold.

@@ -36,7 +36,7 @@ pub struct Context {
     pub window_limit: *mut u8,
     /// Native stack addresses below this are the host's reserve.
     pub native_limit: usize,
-    /// The newest entry record (see `entry.rs`), null when no compiled frame is below this point.
+    /// The newest entry record (see `stubs.rs`), null when no compiled frame is below this point.
     pub entry_record: *mut u8,
     /// Exit stub for failed guards: `(context)`. See `stubs.rs`.
     pub guard_exit: *const u8,
@@ -46,6 +46,8 @@ pub struct Context {
     pub poll_stub: *const u8,
     /// The runtime's side of the context (a `Box<RunloopState>`), opaque to machine code.
     pub runtime: *mut u8,
+    /// The host's `call_unit`, called by the stub `interpret_entry`: `(context, window, argument_count, results) -> status`.
+    pub call_unit: *const u8,
 }
 
 /// Byte offsets of the fields that machine code uses.

@@ -17,4 +17,6 @@
 
 pub mod candidate;
 pub mod context;
+pub mod frames;
+pub mod slots;
 pub mod table;

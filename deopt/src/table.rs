@@ -26,7 +26,12 @@ pub enum Place {
     Register(u8),
     /// In the candidate's table of constants.
     Constant(u16),
-    /// In the machine results of the call that the landing pad belongs to: 0 is the first result word, 1 the second.
+    /// In the machine results of the call that the landing pad belongs to: 0 is the first result word, 1 the second. As tag of a
+    /// whole pair, only the low 32 bits of word 0 count (guest calls have the number of further results above them).
+    ///
+    /// A landing pad of a guest call lists its first result as one whole result entry (pair: `Result(0)`, `Result(1)`; word:
+    /// `Result(0)`), however many are wanted; the host learns their number from `RebuildPlan::call_results`. The pad of an
+    /// extern lists the extern's result, boxed by its kind where it is not a boxed value.
     Result(u8),
 }
 

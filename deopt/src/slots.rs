@@ -1,0 +1,192 @@
+//! Spesh slots: what a candidate's code needs from one guest heap, by number.
+//!
+//! One array per (isolate, candidate). Its base address is the candidate's entry in the isolate's table of effective slots;
+//! compiled code loads it at function entry and keeps it for the activation, so an array outlives every frame of its candidate.
+//!
+//! ```text
+//! pair encoding, 16 bytes a slot        word encoding, 8 bytes a slot
+//! ┌──────────┬──────────┐               ┌──────────┐
+//! │ tag      │ payload  │ any           │ word     │ any
+//! │ 0        │ address  │ ref, raw      │ address  │ ref, raw
+//! └──────────┴──────────┘               └──────────┘
+//! ```
+//!
+//! Slots of type `ref` and `any` are roots; a moving collector writes them in place.
+
+use crate::frames::RootWord;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use surmise_ir::language::Encoding;
+use surmise_ir::types::Type;
+
+/// What a slot holds: words as in memory. Of `raw` and `ref` slots only the payload counts, of `any` slots in word encoding too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlotValue {
+    /// The tag word of a boxed pair.
+    pub tag: u64,
+    /// The payload of a boxed pair, the boxed word, or the address.
+    pub payload: u64,
+}
+
+impl SlotValue {
+    /// A word: an address, an object pointer, or a boxed value in word encoding.
+    pub fn word(word: u64) -> SlotValue {
+        SlotValue { tag: 0, payload: word }
+    }
+    /// A boxed value in pair encoding.
+    pub fn pair(tag: u64, payload: u64) -> SlotValue {
+        SlotValue { tag, payload }
+    }
+}
+
+/// Distance in bytes from the base of the effective slots to the first word of a slot: the tag in pair encoding.
+pub const fn slot_offset(encoding: Encoding, slot: u32) -> u32 {
+    match encoding {
+        Encoding::Word => slot * 8,
+        Encoding::Pair => slot * 16,
+    }
+}
+
+/// Distance in bytes from the base of the effective slots to a slot's payload: the word of `raw` and `ref` slots, the payload of
+/// a boxed pair, the boxed word.
+pub const fn payload_offset(encoding: Encoding, slot: u32) -> u32 {
+    match encoding {
+        Encoding::Word => slot * 8,
+        Encoding::Pair => slot * 16 + 8,
+    }
+}
+
+/// The slots of one candidate in one isolate.
+pub struct SlotArray {
+    words: Box<[UnsafeCell<u64>]>,
+    types: Box<[Type]>,
+    encoding: Encoding,
+    /// Slots from here on are not filled yet, and no roots.
+    filled: AtomicUsize,
+}
+
+// SAFETY: the words are written only by `fill` (by the one installer, before publication) and by the collector, which stops
+// every runloop of the isolate first; compiled code only reads them.
+unsafe impl Sync for SlotArray {}
+
+impl SlotArray {
+    /// An array of empty slots of these types.
+    pub fn new(encoding: Encoding, types: impl Iterator<Item = Type>) -> SlotArray {
+        let types: Box<[Type]> = types.collect();
+        let bytes = slot_offset(encoding, types.len() as u32) as usize;
+        // One word too many, so that the base of an empty array is an address of its own and not null.
+        let words = (0..bytes / 8 + 1).map(|_| UnsafeCell::new(0)).collect();
+        SlotArray { words, types, encoding, filled: AtomicUsize::new(0) }
+    }
+    /// How many slots there are.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+    /// What compiled code reads its slots through.
+    pub fn base(&self) -> *const u8 {
+        self.words.as_ptr().cast()
+    }
+    fn word(&self, byte_offset: u32) -> *mut u64 {
+        self.words[byte_offset as usize / 8].get()
+    }
+    /// Fills the next slot. Slots are filled in order, by the installer alone, before the array is published.
+    pub(crate) fn fill(&self, value: SlotValue) {
+        let slot = self.filled.load(Ordering::Relaxed);
+        assert!(slot < self.types.len(), "slot {slot} of {} is filled", self.types.len());
+        // SAFETY: both words lie inside the array (`word` checks the index); nobody reads a slot that is not filled yet.
+        unsafe {
+            if self.encoding == Encoding::Pair {
+                *self.word(slot_offset(self.encoding, slot as u32)) = value.tag;
+            }
+            *self.word(payload_offset(self.encoding, slot as u32)) = value.payload;
+        }
+        self.filled.store(slot + 1, Ordering::Release);
+    }
+    /// What a filled slot holds now.
+    pub fn get(&self, slot: u32) -> Option<SlotValue> {
+        if slot as usize >= self.filled.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the slot is filled, and `word` checks the index. The collector runs on this thread or while it is stopped.
+        unsafe {
+            let payload = *self.word(payload_offset(self.encoding, slot));
+            let tag = if self.encoding == Encoding::Pair { *self.word(slot_offset(self.encoding, slot)) } else { 0 };
+            Some(SlotValue { tag, payload })
+        }
+    }
+    /// Reports the filled slots that are collector-managed.
+    ///
+    /// # Safety
+    /// Every runloop of the isolate is stopped at a safepoint, and nothing else visits the array meanwhile.
+    pub unsafe fn visit_roots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
+        for (slot, ty) in self.types.iter().enumerate().take(self.filled.load(Ordering::Acquire)) {
+            let (first, payload) =
+                (slot_offset(self.encoding, slot as u32), payload_offset(self.encoding, slot as u32));
+            match ty {
+                // SAFETY: inside the array; nobody else reads or writes it now (the function's contract).
+                Type::Ref => visit(RootWord::Ref(unsafe { &mut *self.word(payload) })),
+                Type::Any => {
+                    let length = (payload - first) as usize / 8 + 1;
+                    let start = self.words[first as usize / 8..][..length].as_ptr() as *mut u64;
+                    // SAFETY: `length` words from `start` on lie inside the array (sliced above); exclusive as above.
+                    visit(RootWord::Any(unsafe { std::slice::from_raw_parts_mut(start, length) }));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// An isolate's table of effective slots, by candidate number.
+///
+/// It is made in its full size, so that it never moves: contexts hold its address, and compiled code reads it unsynchronized.
+/// Its untouched part costs no memory.
+pub struct EffectiveSlots {
+    table: Box<[AtomicPtr<u8>]>,
+}
+
+impl EffectiveSlots {
+    /// How many candidates can be loaded at a time: far above what a code budget holds, 2 MiB of address space for an isolate.
+    pub const CAPACITY: u32 = 1 << 18;
+
+    /// A table of null pointers.
+    pub fn new() -> EffectiveSlots {
+        let layout = std::alloc::Layout::array::<AtomicPtr<u8>>(EffectiveSlots::CAPACITY as usize)
+            .expect("the table's size is a small constant");
+        // SAFETY: the layout is not empty; all-zero bytes are null pointers, so the memory is a valid table; it was allocated
+        // with the layout that the box frees it with.
+        let table = unsafe {
+            let memory = std::alloc::alloc_zeroed(layout);
+            if memory.is_null() {
+                std::alloc::handle_alloc_error(layout);
+            }
+            Box::from_raw(std::ptr::slice_from_raw_parts_mut(
+                memory.cast::<AtomicPtr<u8>>(),
+                EffectiveSlots::CAPACITY as usize,
+            ))
+        };
+        EffectiveSlots { table }
+    }
+    /// The table's address, for contexts.
+    pub fn address(&self) -> *const *const u8 {
+        self.table.as_ptr().cast()
+    }
+    /// Sets what a candidate reads its slots through. Release: who sees the pointer sees the filled slots.
+    pub fn set(&self, number: u32, base: *const u8) {
+        self.table[number as usize].store(base.cast_mut(), Ordering::Release);
+    }
+    /// What a candidate reads its slots through; null when it must not run here.
+    pub fn get(&self, number: u32) -> *const u8 {
+        self.table[number as usize].load(Ordering::Acquire)
+    }
+}
+
+impl Default for EffectiveSlots {
+    fn default() -> EffectiveSlots {
+        EffectiveSlots::new()
+    }
+}
