@@ -109,6 +109,10 @@ pub struct FrameHeader {
     pub register_entries: u16,
     /// How many entries after those are pending results.
     pub result_entries: u16,
+    /// The pending results are those of the guest call that the frame is in, in the machine form of [`crate::context`]: result
+    /// words 0 and 1 of the landing pad, and the window for all but the first. No entry speaks of them. (After the call of an
+    /// extern its result is an ordinary entry with [`Place::Result`].)
+    pub call_results: bool,
     /// Whether one more entry is the length of an open run, and the register where it starts.
     pub open: Option<Register>,
     /// Whether entries for the callee's boxed value follow (inlined frames).
