@@ -1,7 +1,7 @@
 -- N-body: the outer planets around the sun, by a symplectic integrator.
 -- After the n-body problem of the Computer Language Benchmarks Game.
 --
--- size: the number of steps (default 4000).
+-- size: the number of steps (default 6000).
 
 local PI = 3.141592653589793
 local SOLAR_MASS = 4 * PI * PI
@@ -123,11 +123,11 @@ local function run(size)
   return string.format("%.9f", energy(bodies))
 end
 
-local known_results = { [1000] = "-0.169087605", [4000] = "-0.169012107" }
+local known_results = { [1000] = "-0.169087605", [6000] = "-0.169064514" }
 
 local iterations, size, mode = ...
 iterations = tonumber(iterations) or 10
-size = tonumber(size) or 4000
+size = tonumber(size) or 6000
 
 local expected = known_results[size]
 for iteration = 1, iterations do
