@@ -1,0 +1,221 @@
+//! One compile: from a unit's snapshot and profile to a candidate image. A pure function but for the measured times.
+
+use crate::config::{self, Config};
+use crate::lower::{LowerSettings, Target};
+use crate::passes::{self, Environment, Fuel};
+use crate::profile::UnitProfile;
+use crate::unit::UnitSource;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use surmise_deopt::candidate::CandidateImage;
+use surmise_ir::function::{Entry, Function};
+use surmise_ir::language::Language;
+use thiserror::Error;
+
+/// What to compile.
+pub struct Job {
+    /// The unit.
+    pub unit: Arc<dyn UnitSource>,
+    /// How the candidate is entered.
+    pub entry: Entry,
+    /// What was seen of the unit, as a snapshot.
+    pub profile: UnitProfile,
+    /// Number of the candidate, in the order of planning.
+    pub serial: u64,
+    /// Set to give the compile up; looked at between passes.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// Why there is no candidate. The program runs on without it.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Rejection {
+    /// The host's lifter can't lift the unit.
+    #[error("lifter: {0}")]
+    Lift(String),
+    /// Too many IR instructions.
+    #[error("{instructions} IR instructions, at most {limit} are compiled")]
+    TooLarge {
+        /// How many there were.
+        instructions: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The verifier found the IR wrong.
+    #[error("verifier after {pass}: {violations}")]
+    Verifier {
+        /// After which pass.
+        pass: String,
+        /// All violations, a line each.
+        violations: String,
+    },
+    /// Lowering can't express something.
+    #[error("lowering: {0}")]
+    Lower(String),
+    /// The compile panicked: a bug of Surmise, which the program survives.
+    #[error("panic: {0}")]
+    Panic(String),
+    /// The compile was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Sizes and times of a compile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Figures {
+    /// IR instructions as lifted.
+    pub lifted: usize,
+    /// IR instructions handed to lowering.
+    pub optimized: usize,
+    /// Guards in the optimized IR.
+    pub guards: usize,
+    /// Generic operations left in the optimized IR.
+    pub generic: usize,
+    /// Nanoseconds from plan to image.
+    pub nanoseconds: u64,
+    /// Of those, in lowering (Cranelift included).
+    pub lowering_nanoseconds: u64,
+}
+
+/// A finished compile.
+pub struct Compiled {
+    /// The candidate, or why there is none.
+    pub result: Result<CandidateImage, Rejection>,
+    /// The optimized IR, for the portable backend and for stories; `None` if the compile did not get that far.
+    pub function: Option<Function>,
+    /// Sizes and times.
+    pub figures: Figures,
+    /// The candidate's story, when stories are written.
+    pub story: Option<String>,
+}
+
+/// Compiles. Never panics: a panic inside is a rejection.
+pub fn compile(job: &Job, language: &Language, config: &Config, target: &Target) -> Compiled {
+    let start = Instant::now();
+    let attempt = catch_unwind(AssertUnwindSafe(|| Attempt::new(job, language, config).run(target)));
+    let mut compiled = attempt.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "with no message".to_owned());
+        Compiled { result: Err(Rejection::Panic(text)), function: None, figures: Figures::default(), story: None }
+    });
+    compiled.figures.nanoseconds = nanoseconds(start.elapsed());
+    compiled
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+struct Attempt<'a> {
+    job: &'a Job,
+    language: &'a Language,
+    config: &'a Config,
+    figures: Figures,
+    story: Option<String>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(job: &'a Job, language: &'a Language, config: &'a Config) -> Self {
+        let story = config.log.is_some().then(String::new);
+        Attempt { job, language, config, figures: Figures::default(), story }
+    }
+
+    fn run(mut self, target: &Target) -> Compiled {
+        let mut function = None;
+        let result = self.stages(target, &mut function);
+        if let (Some(story), Err(rejection)) = (&mut self.story, &result) {
+            let _ = writeln!(story, "rejected: {rejection}");
+        }
+        Compiled { result, function, figures: self.figures, story: self.story }
+    }
+
+    fn tell(&mut self, title: &str, text: &str) {
+        if let Some(story) = &mut self.story {
+            let _ = writeln!(story, "--- {title}\n{text}");
+        }
+    }
+
+    fn stages(&mut self, target: &Target, out: &mut Option<Function>) -> Result<CandidateImage, Rejection> {
+        let job = self.job;
+        let mut function = job.unit.lift(self.language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
+        function.name = format!("{} #{}", job.unit.name(), job.serial);
+        self.figures.lifted = function.inst_count();
+        if self.figures.lifted > config::INSTRUCTIONS_PER_UNIT {
+            let limit = config::INSTRUCTIONS_PER_UNIT;
+            return Err(Rejection::TooLarge { instructions: self.figures.lifted, limit });
+        }
+        self.verify("lift", &function, surmise_ir::verifier::Stage::Generic)?;
+        self.tell("lifted", &self.text(&function));
+        self.passes(&mut function)?;
+        self.figures.optimized = function.inst_count();
+        for &block in &function.layout {
+            for &inst in &function.blocks[block].insts {
+                let opcode = function.insts[inst].opcode;
+                self.figures.guards += usize::from(opcode.is_guard());
+                self.figures.generic += usize::from(opcode == surmise_ir::opcode::Opcode::Operation);
+            }
+        }
+        let settings = LowerSettings {
+            force_failures: self.config.deopt_every.is_some(),
+            listing: self.story.is_some(),
+            ..LowerSettings::default()
+        };
+        let start = Instant::now();
+        let lowered = crate::lower::lower(&function, self.language, &settings, target);
+        self.figures.lowering_nanoseconds = nanoseconds(start.elapsed());
+        let lowered = lowered.map_err(|error| Rejection::Lower(error.to_string()))?;
+        if let Some(listing) = &lowered.listing {
+            self.tell("machine code", listing);
+        }
+        *out = Some(function);
+        Ok(lowered.image)
+    }
+
+    fn passes(&mut self, function: &mut Function) -> Result<(), Rejection> {
+        let mut fuel = Fuel::new(self.config.fuel);
+        let mut last = self.text(function);
+        for &(name, _) in passes::PIPELINE {
+            if self.config.disabled_passes.iter().any(|disabled| disabled == name) {
+                continue;
+            }
+            if self.job.cancelled.load(Ordering::Relaxed) {
+                return Err(Rejection::Cancelled);
+            }
+            let mut environment = Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
+            (passes::pass(name).run)(function, &mut environment);
+            if self.story.is_some() {
+                let text = self.text(function);
+                if text != last {
+                    self.tell(&format!("after {name}"), &text);
+                    last = text;
+                }
+            }
+            self.verify(name, function, surmise_ir::verifier::Stage::Specialized)?;
+        }
+        Ok(())
+    }
+
+    fn text(&self, function: &Function) -> String {
+        if self.story.is_some() { surmise_ir::text::print_function(function, self.language) } else { String::new() }
+    }
+
+    /// In checked builds, and whenever a story is written: the verifier.
+    fn verify(&self, pass: &str, function: &Function, stage: surmise_ir::verifier::Stage) -> Result<(), Rejection> {
+        if !cfg!(debug_assertions) && self.story.is_none() {
+            return Ok(());
+        }
+        let unit = self.job.unit.clone();
+        let live = move |id, resume| if id == unit.id() { unit.live_registers(resume) } else { None };
+        let violations = surmise_ir::verifier::verify(function, self.language, stage, Some(&live));
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let violations = violations.iter().map(|violation| violation.to_string()).collect::<Vec<_>>().join("\n");
+        Err(Rejection::Verifier { pass: pass.to_owned(), violations })
+    }
+}

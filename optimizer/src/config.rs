@@ -1,0 +1,253 @@
+//! The settings: one value, read once.
+//!
+//! [`Config::from_env`] reads the variables of [`SETTINGS`]; a variable that can't be read is an error that names it, what it
+//! held and what it may hold. Nothing else in Surmise looks at the environment.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// How many guest calls of a unit go by before its types are logged. Classic programs settle their types in the first few
+/// calls; a function called fewer times than this does not repay a compile of some hundred microseconds.
+pub const CALLS_BEFORE_LOGGING: u32 = 60;
+/// How many back-edges count as much as a call: a loop's iteration is usually shorter than a call.
+pub const BACK_EDGES_BEFORE_LOGGING: u32 = 400;
+/// How many calls or iterations are logged. Enough to see both sides of most branches; short enough that logging, which
+/// slows the interpreter by a factor of about two, stays below a tenth of a short program's time.
+pub const LOGGED_RUNS: u32 = 40;
+/// Failures of one guard before its candidate is thrown away: a guess that fails now and then is still worth having, one
+/// that fails this often costs more than it brings.
+pub const FAILURES_BEFORE_RETIREMENT: u32 = 8;
+/// How often one guess (a reason at a site) may bring down candidates before it is no longer made.
+pub const RETIREMENTS_PER_GUESS: u32 = 2;
+/// How often a unit's candidates may be thrown away before the unit stays in the interpreter.
+pub const RETIREMENTS_PER_UNIT: u32 = 12;
+/// Candidates of one unit and entry.
+pub const CANDIDATES_PER_ENTRY: usize = 4;
+/// Bytes of machine code in one process.
+pub const CODE_BUDGET: usize = 64 << 20;
+/// IR instructions beyond which a unit is not compiled: compile time and register pressure grow, gain does not.
+pub const INSTRUCTIONS_PER_UNIT: usize = 20_000;
+
+/// Which backend runs candidates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// Machine code.
+    #[default]
+    Native,
+    /// The reference evaluator.
+    Portable,
+}
+
+/// All settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// No logging, no candidates.
+    pub disabled: bool,
+    /// Whoever fills a log waits until what it led to is installed.
+    pub blocking: bool,
+    /// Every threshold is one.
+    pub no_delay: bool,
+    /// Stop after this many candidates (for bisecting).
+    pub limit: Option<u64>,
+    /// Write every candidate's story here.
+    pub log: Option<PathBuf>,
+    /// Which backend runs candidates.
+    pub backend: Backend,
+    /// Passes that are switched off, by name.
+    pub disabled_passes: Vec<String>,
+    /// How many steps all passes of a compile may take together (for bisecting).
+    pub fuel: Option<u64>,
+    /// Seed of everything that is chosen at random.
+    pub seed: u64,
+    /// Every n-th guard fails.
+    pub deopt_every: Option<u32>,
+    /// Size of the host's nursery in bytes.
+    pub nursery: Option<usize>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            disabled: false,
+            blocking: false,
+            no_delay: false,
+            limit: None,
+            log: None,
+            backend: Backend::default(),
+            disabled_passes: Vec::new(),
+            fuel: None,
+            seed: 0,
+            deopt_every: None,
+            nursery: None,
+        }
+    }
+}
+
+/// The environment variables, with what they may hold and what they mean.
+pub const SETTINGS: &[(&str, &str, &str)] = &[
+    ("SURMISE_DISABLE", "0 or 1", "no logging, no candidates"),
+    ("SURMISE_BLOCKING", "0 or 1", "whoever fills a log waits until what it led to is installed"),
+    ("SURMISE_NODELAY", "0 or 1", "every threshold is one"),
+    ("SURMISE_LIMIT", "a number", "stop after this many candidates"),
+    ("SURMISE_LOG", "a file", "write every candidate's story there"),
+    ("SURMISE_BACKEND", "native or portable", "what runs candidates"),
+    ("SURMISE_PASSES", "-name,-name,...", "passes to switch off"),
+    ("SURMISE_FUEL", "a number", "steps that the passes of one compile may take together"),
+    ("SURMISE_SEED", "a number", "seed of everything chosen at random"),
+    ("SURMISE_DEOPT_EVERY", "a number from 1 on", "every n-th guard fails"),
+    ("SURMISE_NURSERY", "bytes, 256 or more", "size of the host's nursery"),
+];
+
+/// A setting that can't be read.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ConfigError {
+    /// A variable of [`SETTINGS`] holds something else than it may.
+    #[error("{variable}={found}: expected {expected}")]
+    Value {
+        /// The variable.
+        variable: String,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: String,
+    },
+    /// A variable starts with `SURMISE_` and is none of [`SETTINGS`].
+    #[error("{variable} is no setting of Surmise; there are {known}")]
+    Unknown {
+        /// The variable.
+        variable: String,
+        /// All settings.
+        known: String,
+    },
+}
+
+impl Config {
+    /// Reads the settings from the process's environment.
+    pub fn from_env() -> Result<Config, ConfigError> {
+        Config::from_variables(std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            name.starts_with("SURMISE_").then(|| (name, value.to_string_lossy().into_owned()))
+        }))
+    }
+
+    /// Reads the settings from the given variables; names without `SURMISE_` are not allowed.
+    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        for (variable, value) in variables {
+            config.set(&variable, &value)?;
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, variable: &str, value: &str) -> Result<(), ConfigError> {
+        let Some(&(_, expected, _)) = SETTINGS.iter().find(|setting| setting.0 == variable) else {
+            let known = SETTINGS.iter().map(|setting| setting.0).collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::Unknown { variable: variable.to_owned(), known });
+        };
+        let wrong = || ConfigError::Value {
+            variable: variable.to_owned(),
+            found: value.to_owned(),
+            expected: expected.to_owned(),
+        };
+        let flag = || match value {
+            "1" => Ok(true),
+            "0" | "" => Ok(false),
+            _ => Err(wrong()),
+        };
+        let number = || value.parse::<u64>().map_err(|_| wrong());
+        match variable {
+            "SURMISE_DISABLE" => self.disabled = flag()?,
+            "SURMISE_BLOCKING" => self.blocking = flag()?,
+            "SURMISE_NODELAY" => self.no_delay = flag()?,
+            "SURMISE_LIMIT" => self.limit = Some(number()?),
+            "SURMISE_LOG" => self.log = Some(PathBuf::from(value)),
+            "SURMISE_BACKEND" => {
+                self.backend = match value {
+                    "native" => Backend::Native,
+                    "portable" => Backend::Portable,
+                    _ => return Err(wrong()),
+                }
+            }
+            "SURMISE_PASSES" => {
+                for item in value.split(',').filter(|item| !item.is_empty()) {
+                    let name = item.strip_prefix('-').ok_or_else(wrong)?;
+                    if !crate::passes::PASSES.iter().any(|pass| pass.name == name && pass.optional) {
+                        let names: Vec<_> = crate::passes::PASSES.iter().filter(|pass| pass.optional).map(|pass| pass.name).collect();
+                        return Err(ConfigError::Value {
+                            variable: variable.to_owned(),
+                            found: value.to_owned(),
+                            expected: format!("a list of -name, where name is one of {}", names.join(", ")),
+                        });
+                    }
+                    self.disabled_passes.push(name.to_owned());
+                }
+            }
+            "SURMISE_FUEL" => self.fuel = Some(number()?),
+            "SURMISE_SEED" => self.seed = number()?,
+            "SURMISE_DEOPT_EVERY" => {
+                let every = u32::try_from(number()?).ok().filter(|&every| every > 0).ok_or_else(wrong)?;
+                self.deopt_every = Some(every);
+            }
+            "SURMISE_NURSERY" => {
+                let bytes = usize::try_from(number()?).ok().filter(|&bytes| bytes >= 256).ok_or_else(wrong)?;
+                self.nursery = Some(bytes);
+            }
+            _ => unreachable!("every variable of SETTINGS has an arm"),
+        }
+        Ok(())
+    }
+
+    /// Calls of a unit before its types are logged.
+    pub fn calls_before_logging(&self) -> u32 {
+        if self.no_delay { 1 } else { CALLS_BEFORE_LOGGING }
+    }
+    /// Back-edges of a unit before its types are logged.
+    pub fn back_edges_before_logging(&self) -> u32 {
+        if self.no_delay { 1 } else { BACK_EDGES_BEFORE_LOGGING }
+    }
+    /// How many calls or iterations are logged.
+    pub fn logged_runs(&self) -> u32 {
+        if self.no_delay { 1 } else { LOGGED_RUNS }
+    }
+    /// Failures of one guard before its candidate is thrown away.
+    pub fn failures_before_retirement(&self) -> u32 {
+        if self.no_delay { 1 } else { FAILURES_BEFORE_RETIREMENT }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, value: &str) -> Result<Config, ConfigError> {
+        Config::from_variables([(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        for (name, value) in [
+            ("SURMISE_DISABLE", "1"),
+            ("SURMISE_BLOCKING", "1"),
+            ("SURMISE_NODELAY", "1"),
+            ("SURMISE_LIMIT", "3"),
+            ("SURMISE_LOG", "story.txt"),
+            ("SURMISE_BACKEND", "portable"),
+            ("SURMISE_PASSES", "-gvn"),
+            ("SURMISE_FUEL", "100"),
+            ("SURMISE_SEED", "7"),
+            ("SURMISE_DEOPT_EVERY", "3"),
+            ("SURMISE_NURSERY", "512"),
+        ] {
+            assert_ne!(read(name, value).unwrap(), Config::default(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_that_names_it() {
+        let error = read("SURMISE_DEOPT_EVERY", "0").unwrap_err();
+        assert_eq!(error.to_string(), "SURMISE_DEOPT_EVERY=0: expected a number from 1 on");
+        assert!(read("SURMISE_TYPO", "1").unwrap_err().to_string().contains("SURMISE_DISABLE"));
+        assert!(read("SURMISE_PASSES", "-nonsense").unwrap_err().to_string().contains("gvn"));
+        assert!(read("SURMISE_NURSERY", "100").is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! Small changes that several passes make.
+
+use rustc_hash::FxHashMap;
+use surmise_ir::analysis::bit_set::BitSet;
+use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
+use surmise_ir::function::{Function, Immediate, InstData};
+use surmise_ir::guard::GuardReason;
+use surmise_ir::opcode::Opcode;
+
+/// Values that are to be replaced by others, everywhere.
+#[derive(Default)]
+pub struct Replacements {
+    map: FxHashMap<Value, Value>,
+}
+
+impl Replacements {
+    /// Uses of `old` become uses of `new`.
+    pub fn replace(&mut self, old: Value, new: Value) {
+        let new = self.resolve(new);
+        debug_assert_ne!(old, new, "a value can't replace itself");
+        self.map.insert(old, new);
+    }
+    /// What a value is replaced by, or itself.
+    pub fn resolve(&self, mut value: Value) -> Value {
+        while let Some(&next) = self.map.get(&value) {
+            value = next;
+        }
+        value
+    }
+    /// Whether nothing is to be replaced.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+    /// Replaces, in all instructions of all blocks and in all states.
+    pub fn apply(&self, function: &mut Function) {
+        if self.map.is_empty() {
+            return;
+        }
+        for data in function.insts.values_mut() {
+            data.map_operands(|value| self.resolve(value));
+        }
+        for state in function.states.values_mut() {
+            state.map_values(|value| self.resolve(value));
+        }
+    }
+}
+
+/// Guards that went away, each with the guard that proves what it proved (or none: it was proved by constants).
+#[derive(Default)]
+pub struct ProofReplacements {
+    map: FxHashMap<Inst, Option<Inst>>,
+}
+
+impl ProofReplacements {
+    /// `old` is gone; `by` proves what it proved.
+    pub fn replace(&mut self, old: Inst, by: Option<Inst>) {
+        self.map.insert(old, by);
+    }
+    /// Renames proofs everywhere.
+    pub fn apply(&self, function: &mut Function) {
+        if self.map.is_empty() {
+            return;
+        }
+        for data in function.insts.values_mut() {
+            if data.proofs.is_empty() {
+                continue;
+            }
+            let mut proofs = std::mem::take(&mut data.proofs);
+            proofs.retain(|proof| {
+                while let Some(&next) = self.map.get(proof) {
+                    match next {
+                        Some(next) => *proof = next,
+                        None => return false,
+                    }
+                }
+                true
+            });
+            proofs.sort_unstable();
+            proofs.dedup();
+            data.proofs = proofs;
+        }
+    }
+}
+
+/// Takes blocks that can't be reached out of the layout.
+pub fn drop_unreachable(function: &mut Function) {
+    let mut reached: BitSet<Block> = BitSet::new();
+    let mut work = vec![function.entry_block()];
+    while let Some(block) = work.pop() {
+        if reached.insert(block) {
+            work.extend(function.successors(block));
+        }
+    }
+    let mut layout = std::mem::take(&mut function.layout);
+    layout.retain(|&block| reached.contains(block));
+    function.layout = layout;
+}
+
+/// A `deoptimize` with this state.
+pub fn deoptimize(reason: GuardReason, state: FrameStateId) -> InstData {
+    let mut data = InstData::new(Opcode::Deoptimize, &[], Immediate::Reason(reason));
+    data.state = Some(state);
+    data
+}
+
+/// A copy of a state, with its values mapped.
+pub fn copy_state(function: &mut Function, state: FrameStateId, map: &impl Fn(Value) -> Value) -> FrameStateId {
+    let mut data = function.states[state].clone();
+    data.map_values(map);
+    data.parent = data.parent.map(|parent| copy_state(function, parent, map));
+    function.states.push(data)
+}

@@ -1,0 +1,176 @@
+//! The profile: the log's events, joined per unit and site.
+//!
+//! It is plain data, in deterministic order, and the only thing that the planner and the specializer know of the program's
+//! behaviour. A compile works from a snapshot of its unit's profile.
+
+use crate::log::{Event, UnitIndex, Words};
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use surmise_ir::entity::{KindId, Pc, Register};
+use surmise_ir::guard::GuardReason;
+
+/// A map in order of insertion.
+pub type Map<K, V> = IndexMap<K, V, FxBuildHasher>;
+
+/// A thing that was counted: few different ones are usual, so a list does.
+pub type Counts<T> = SmallVec<[(T, u32); 2]>;
+
+/// How many different facts or kind tuples are kept of one site; what comes later only makes the site "too many".
+const KEPT_PER_SITE: usize = 8;
+
+fn count<T: PartialEq>(counts: &mut Counts<T>, thing: T) -> bool {
+    match counts.iter_mut().find(|(known, _)| *known == thing) {
+        Some((_, n)) => *n = n.saturating_add(1),
+        None if counts.len() < KEPT_PER_SITE => counts.push((thing, 1)),
+        None => return false,
+    }
+    true
+}
+
+/// What was seen at one site.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SiteProfile {
+    /// Kinds of the operands.
+    pub operands: Counts<SmallVec<[KindId; 3]>>,
+    /// Kinds of the result.
+    pub results: Counts<KindId>,
+    /// Facts.
+    pub facts: Counts<(u8, Words)>,
+    /// More different things were seen than are kept.
+    pub overflowed: bool,
+    /// How often a conditional jump jumped, and did not.
+    pub jumped: u32,
+    /// See `jumped`.
+    pub not_jumped: u32,
+}
+
+impl SiteProfile {
+    /// The only kind that operand number `index` was seen to have.
+    pub fn operand_kind(&self, index: usize) -> Option<KindId> {
+        let mut kinds = self.operands.iter().map(|(kinds, _)| kinds.get(index).copied());
+        let first = kinds.next()??;
+        (!self.overflowed && kinds.all(|kind| kind == Some(first))).then_some(first)
+    }
+    /// The only kind of result that was seen.
+    pub fn result_kind(&self) -> Option<KindId> {
+        match self.results[..] {
+            [(kind, _)] => Some(kind),
+            _ => None,
+        }
+    }
+    /// The only fact that was seen.
+    pub fn fact(&self) -> Option<&(u8, Words)> {
+        match &self.facts[..] {
+            [(fact, _)] if !self.overflowed => Some(fact),
+            _ => None,
+        }
+    }
+    /// Whether the site was reached while logged.
+    pub fn was_reached(&self) -> bool {
+        !self.operands.is_empty() || !self.results.is_empty() || !self.facts.is_empty() || self.jumped + self.not_jumped > 0
+    }
+}
+
+/// What failed how often: the profile's memory of guesses that were wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Failures {
+    /// How many candidates this guess brought down.
+    pub retirements: u32,
+    /// How often it failed altogether.
+    pub failures: u64,
+}
+
+/// What is known of one unit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UnitProfile {
+    /// Logged calls.
+    pub entered: u32,
+    /// Logged rounds of loops, by header.
+    pub loops: Map<Pc, u32>,
+    /// Kinds of registers at the entry (pc 0) and at loop headers.
+    pub registers: Map<(Pc, Register), Counts<KindId>>,
+    /// Sites.
+    pub sites: Map<Pc, SiteProfile>,
+    /// Guesses that failed, by site and reason.
+    pub failed: Map<(Pc, GuardReason), Failures>,
+    /// How many of its candidates were thrown away.
+    pub retirements: u32,
+}
+
+impl UnitProfile {
+    /// The site's profile, if anything was seen there.
+    pub fn site(&self, pc: Pc) -> Option<&SiteProfile> {
+        self.sites.get(&pc)
+    }
+    /// The only kind that a register was seen to hold at an entry.
+    pub fn register_kind(&self, entry: Pc, register: Register) -> Option<KindId> {
+        match self.registers.get(&(entry, register)).map(|counts| &counts[..]) {
+            Some(&[(kind, _)]) => Some(kind),
+            _ => None,
+        }
+    }
+    /// Whether this guess has failed too often to be made again.
+    pub fn is_refused(&self, pc: Pc, reason: GuardReason) -> bool {
+        self.failed.get(&(pc, reason)).is_some_and(|failures| failures.retirements >= crate::config::RETIREMENTS_PER_GUESS)
+    }
+    /// Joins one event.
+    pub fn add(&mut self, event: Event) {
+        match event {
+            Event::Enter => self.entered += 1,
+            Event::Loop(header) => *self.loops.entry(header).or_default() += 1,
+            Event::RegisterKind(pc, register, kind) => {
+                count(self.registers.entry((pc, register)).or_default(), kind);
+            }
+            Event::Operands(pc, kinds) => {
+                let site = self.sites.entry(pc).or_default();
+                site.overflowed |= !count(&mut site.operands, kinds);
+            }
+            Event::Result(pc, kind) => {
+                let site = self.sites.entry(pc).or_default();
+                count(&mut site.results, kind);
+            }
+            Event::Fact(pc, variant, words) => {
+                let site = self.sites.entry(pc).or_default();
+                site.overflowed |= !count(&mut site.facts, (variant, words));
+            }
+            Event::Branch(pc, true) => self.sites.entry(pc).or_default().jumped += 1,
+            Event::Branch(pc, false) => self.sites.entry(pc).or_default().not_jumped += 1,
+        }
+    }
+    /// Notes that a guess failed so often that its candidate is thrown away.
+    pub fn retire(&mut self, pc: Pc, reason: GuardReason, failures: u64) {
+        let failed = self.failed.entry((pc, reason)).or_default();
+        failed.retirements += 1;
+        failed.failures += failures;
+        self.retirements += 1;
+    }
+    /// Forgets what was seen (not what failed), so that the unit is learnt anew.
+    pub fn forget(&mut self) {
+        *self = UnitProfile { failed: std::mem::take(&mut self.failed), retirements: self.retirements, ..UnitProfile::default() };
+    }
+}
+
+/// What is known of all units.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Profile {
+    units: Map<UnitIndex, UnitProfile>,
+}
+
+impl Profile {
+    /// Joins a batch of events.
+    pub fn add(&mut self, events: impl IntoIterator<Item = (UnitIndex, Event)>) {
+        for (unit, event) in events {
+            self.unit_mut(unit).add(event);
+        }
+    }
+    /// A unit's profile.
+    pub fn unit(&self, unit: UnitIndex) -> Option<&UnitProfile> {
+        self.units.get(&unit)
+    }
+    /// A unit's profile, for changes.
+    pub fn unit_mut(&mut self, unit: UnitIndex) -> &mut UnitProfile {
+        self.units.entry(unit).or_default()
+    }
+}
