@@ -1,0 +1,179 @@
+//! Assignments and the adjustment of lists of values.
+
+use smallvec::SmallVec;
+
+use super::suffix::Operand;
+use super::{Generate, Generator};
+use crate::ast::*;
+use crate::bytecode::{Instruction, Op};
+use crate::lexer::symbols::Symbol;
+
+/// Where a value is stored: what was evaluated of an assignment's left side.
+#[derive(Clone, Copy)]
+pub enum Place {
+    Local(u8),
+    Cell(u8),
+    Upvalue(u8),
+    Global { upvalue: u8, name: Symbol },
+    Field { object: u8, name: Symbol },
+    Int { object: u8, key: i32 },
+    Index { object: u8, key: u8 },
+}
+
+impl Generator<'_> {
+    pub(super) fn assignment(&mut self, targets: Run, values: Run, line: u32) -> Generate<()> {
+        let ast = self.ast;
+        let (targets, list) = (ast.list(targets), ast.list(values));
+        // Before anything is stored, all that the left side needs is evaluated. Locals are used in place, unless a
+        // target further right, which is stored earlier, is that very local.
+        let mut places: SmallVec<[Place; 4]> = SmallVec::new();
+        for (number, target) in targets.iter().enumerate() {
+            let place = self.place(*target, &targets[number + 1..])?;
+            places.push(place);
+        }
+        self.state.line = line;
+        if list.len() != places.len() {
+            let first = self.push_adjusted(values, places.len() as u32)?;
+            for (number, place) in places.iter().enumerate().rev() {
+                self.store_register(*place, first + number as u8, line);
+            }
+            return Ok(());
+        }
+        let first = self.next_register();
+        let (Some((last_value, values)), Some((last_place, places))) =
+            (list.split_last(), places.split_last())
+        else {
+            return Ok(());
+        };
+        for value in values {
+            self.push(*value)?;
+        }
+        self.store(*last_place, *last_value, line)?;
+        for (number, place) in places.iter().enumerate().rev() {
+            self.store_register(*place, first + number as u8, line);
+        }
+        Ok(())
+    }
+
+    /// Evaluates what is needed to store to `target`, while the targets behind it are going to be stored first.
+    fn place(&mut self, target: ExpressionId, later: &[ExpressionId]) -> Generate<Place> {
+        let (object, key) = match self.ast.expression(target) {
+            Expression::Local(variable) => {
+                let register = self.registers[variable.0 as usize];
+                let is_cell = self.ast.variable(variable).is_cell();
+                return Ok(if is_cell { Place::Cell(register) } else { Place::Local(register) });
+            }
+            Expression::Upvalue(index) => return Ok(Place::Upvalue(index)),
+            Expression::Index { object, key, .. } => (object, key),
+            _ => unreachable!("the parser accepts only places as targets"),
+        };
+        if let (Some(upvalue), Some(name)) =
+            (self.plain_upvalue(Operand::Expression(object)), self.field_name(key))
+            && self.state.upvalue_is_environment[upvalue as usize]
+        {
+            return Ok(Place::Global { upvalue, name });
+        }
+        let object = self.stable(object, later)?;
+        if self.field_name(key).is_none() && self.integer_key(key).is_none() {
+            let key = self.stable(key, later)?;
+            return Ok(Place::Index { object, key });
+        }
+        self.place_in(object, key)
+    }
+
+    /// Evaluates into a register that none of the stores to `later` changes.
+    fn stable(&mut self, id: ExpressionId, later: &[ExpressionId]) -> Generate<u8> {
+        let changes = |target: &ExpressionId| self.ast.expression(*target) == self.ast.expression(id);
+        if self.plain_local(self.ast.expression(id)).is_some() && later.iter().any(changes) {
+            return self.push(id);
+        }
+        self.any(id)
+    }
+
+    /// The place of a key in the table in a register.
+    pub(super) fn place_in(&mut self, object: u8, key: ExpressionId) -> Generate<Place> {
+        if let Some(name) = self.field_name(key) {
+            return Ok(Place::Field { object, name });
+        }
+        if let Some(key) = self.integer_key(key) {
+            return Ok(Place::Int { object, key });
+        }
+        Ok(Place::Index { object, key: self.any(key)? })
+    }
+
+    /// Evaluates an expression and stores its value.
+    pub(super) fn store(&mut self, place: Place, value: ExpressionId, line: u32) -> Generate<()> {
+        let expression = self.ast.expression(value);
+        match place {
+            Place::Local(register) => return self.value(value, register),
+            Place::Field { object, name } if expression.constant_truth().is_some() => {
+                if let Some(constant) =
+                    self.constant_of(expression).and_then(|number| u16::try_from(number).ok())
+                {
+                    let [b, c] = constant.to_le_bytes();
+                    let d = self.cache(name);
+                    self.state.line = line;
+                    self.emit(Instruction { op: Op::SetFieldConstant, a: object, b, c, d });
+                    return Ok(());
+                }
+            }
+            Place::Index { object, key } => {
+                if let Some(constant) = self.constant_of(expression) {
+                    let d = constant as i32;
+                    self.state.line = line;
+                    self.emit(Instruction { op: Op::SetIndexConstant, a: object, b: key, c: 0, d });
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let register = self.any(value)?;
+        self.store_register(place, register, line);
+        Ok(())
+    }
+
+    fn store_register(&mut self, place: Place, register: u8, line: u32) {
+        self.state.line = line;
+        match place {
+            Place::Local(local) => self.emit_abc(Op::Move, local, register, 0),
+            Place::Cell(cell) => self.emit_abc(Op::SetCell, cell, register, 0),
+            Place::Upvalue(index) => self.emit_abc(Op::SetUpvalueCell, register, index, 0),
+            Place::Global { upvalue, name } => {
+                let d = self.cache(name);
+                self.emit(Instruction { op: Op::SetGlobal, a: register, b: upvalue, c: 0, d });
+            }
+            Place::Field { object, name } => {
+                let d = self.cache(name);
+                self.emit(Instruction { op: Op::SetField, a: object, b: register, c: 0, d });
+            }
+            Place::Int { object, key } => {
+                self.emit(Instruction { op: Op::SetInt, a: object, b: register, c: 0, d: key });
+            }
+            Place::Index { object, key } => self.emit_abc(Op::SetIndex, object, key, register),
+        }
+    }
+
+    /// Evaluates a list into exactly `wanted` consecutive registers, takes them and returns the first.
+    pub(super) fn push_adjusted(&mut self, values: Run, wanted: u32) -> Generate<u8> {
+        let ast = self.ast;
+        let first = self.next_register();
+        let end = self.state.free + wanted;
+        let list = ast.list(values);
+        for (number, value) in list.iter().enumerate() {
+            if number + 1 == list.len() && ast.expression(*value).is_multiple() {
+                let missing = wanted.saturating_sub(number as u32);
+                self.need(missing)?;
+                self.multiple(*value, missing as u8 + 1)?;
+                self.reserve(missing)?;
+            } else {
+                self.push(*value)?;
+            }
+            // Values in excess are evaluated all the same.
+            self.state.free = self.state.free.min(end);
+        }
+        let missing = end - self.state.free;
+        let register = self.reserve(missing)?;
+        self.load_nil(register, missing);
+        Ok(first)
+    }
+}
