@@ -1,0 +1,146 @@
+//! Guards and exits.
+//!
+//! A guard is one compare and one branch that is not taken, to a cold block whose one call goes to the exit stub. The live
+//! values of the frame state are context items of that call, so the hot path stores nothing and the exit costs few bytes. All
+//! exits share one block that returns what the stub returns: the frame's results.
+//!
+//! At function entry stands one more guard: whether the guest stack has room for the window and the native stack for the frame.
+//! Its frame state is that of the first instruction of the entry block which has a state *before* its bytecode instruction
+//! (nothing has happened until then); a lifter that emits a poll first gets the check for certain. A function whose entry
+//! block acts before it has any state, or has none, is not checked.
+
+use super::Translator;
+use super::error::LowerError;
+use super::states::{Description, ExitForm};
+use super::tables::no_location;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, types};
+use surmise_deopt::context::offsets;
+use surmise_deopt::table::ExitReason;
+use surmise_ir::entity::FrameStateId;
+use surmise_ir::frame_state::When;
+use surmise_ir::function::InstData;
+use surmise_ir::guard::GuardReason;
+use surmise_ir::opcode::EffectClass;
+
+impl Translator<'_> {
+    /// A fresh block that is rarely run.
+    pub fn cold_block(&mut self) -> ir::Block {
+        let block = self.builder.create_block();
+        self.builder.set_cold_block(block);
+        block
+    }
+    /// Goes on in a block that all jumps to it are there for.
+    pub fn start_block(&mut self, block: ir::Block) {
+        self.builder.switch_to_block(block);
+        self.builder.seal_block(block);
+    }
+    /// The frame state before the current instruction.
+    pub fn state_before(&self, data: &InstData) -> Result<FrameStateId, LowerError> {
+        data.state.ok_or_else(|| LowerError::MissingState { inst: self.inst, when: "before" })
+    }
+
+    /// Leaves with a state unless the condition is `wanted`; goes on in a new block.
+    pub fn guard(
+        &mut self,
+        condition: ir::Value,
+        wanted: bool,
+        state: FrameStateId,
+        reason: GuardReason,
+    ) -> Result<(), LowerError> {
+        let exit = self.cold_block();
+        if self.settings.force_failures {
+            let count = self.load_context(types::I32, offsets::FORCED_FAILURE_COUNTDOWN);
+            let count = self.builder.ins().iadd_imm_s(count, -1);
+            self.store_context(count, offsets::FORCED_FAILURE_COUNTDOWN);
+            let go_on = self.builder.create_block();
+            self.builder.ins().brif(count, go_on, &[], exit, &[]);
+            self.start_block(go_on);
+        }
+        let go_on = self.builder.create_block();
+        if wanted {
+            self.builder.ins().brif(condition, go_on, &[], exit, &[]);
+        } else {
+            self.builder.ins().brif(condition, exit, &[], go_on, &[]);
+        }
+        self.start_block(exit);
+        self.exit(state, ExitReason::Guard(reason))?;
+        self.start_block(go_on);
+        Ok(())
+    }
+    /// Leaves for good, ending the current block.
+    pub fn exit(&mut self, state: FrameStateId, reason: ExitReason) -> Result<(), LowerError> {
+        let description = self.describe(state, ExitForm::Guard)?;
+        let context = self.context;
+        self.call_exit_stub(offsets::GUARD_EXIT, &[context], description, reason);
+        Ok(())
+    }
+    /// Calls an exit stub and returns what it returns, ending the current block.
+    pub fn call_exit_stub(
+        &mut self,
+        stub: i32,
+        args: &[ir::Value],
+        description: Description,
+        reason: ExitReason,
+    ) {
+        let exit = match self.exit_block {
+            Some(block) => block,
+            None => {
+                let block = self.cold_block();
+                self.builder.append_block_param(block, types::I64);
+                self.builder.append_block_param(block, types::I64);
+                self.exit_block = Some(block);
+                block
+            }
+        };
+        let location = self.records.exit(&description.words, reason);
+        let signature = self.signatures.words(&mut self.builder, args.len(), 2);
+        let items: Vec<ExceptionTableItem> =
+            description.items.into_iter().map(ExceptionTableItem::Context).collect();
+        let dfg = &mut self.builder.func.dfg;
+        let normal = dfg.block_call(exit, &[BlockArg::TryCallRet(0), BlockArg::TryCallRet(1)]);
+        let table = dfg.exception_tables.push(ExceptionTableData::new(signature, normal, items));
+        self.builder.set_srcloc(location);
+        let stub = self.load_context(types::I64, stub);
+        self.builder.ins().try_call_indirect(stub, args, table);
+        self.builder.set_srcloc(no_location());
+    }
+    /// Fills the block that all exits share.
+    pub fn finish_exits(&mut self) {
+        if let Some(block) = self.exit_block {
+            self.start_block(block);
+            let results = self.builder.block_params(block).to_vec();
+            self.builder.ins().return_(&results);
+        }
+    }
+
+    /// Before the first instruction of the entry block that has a state: the check for room on both stacks.
+    pub fn check_stacks_before(&mut self, data: &InstData) -> Result<(), LowerError> {
+        if !self.stack_check_is_due {
+            return Ok(());
+        }
+        let Some(state) = data.state.filter(|&state| self.function.states[state].resume.when == When::Before)
+        else {
+            self.stack_check_is_due = !matches!(data.opcode.effect(), EffectClass::Write | EffectClass::Call);
+            return Ok(());
+        };
+        self.stack_check_is_due = false;
+        let exit = self.cold_block();
+        let size = i64::from(self.function.window_size()) * i64::from(self.language.encoding.size());
+        let end = self.builder.ins().iadd_imm_s(self.window, size);
+        let limit = self.load_context(types::I64, offsets::WINDOW_LIMIT);
+        let is_full = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, limit);
+        let go_on = self.builder.create_block();
+        self.builder.ins().brif(is_full, exit, &[], go_on, &[]);
+        self.start_block(go_on);
+        let stack_pointer = self.builder.ins().get_stack_pointer(types::I64);
+        let limit = self.load_context(types::I64, offsets::NATIVE_LIMIT);
+        let is_full = self.builder.ins().icmp(IntCC::UnsignedLessThan, stack_pointer, limit);
+        let go_on = self.builder.create_block();
+        self.builder.ins().brif(is_full, exit, &[], go_on, &[]);
+        self.start_block(exit);
+        self.exit(state, ExitReason::Guard(GuardReason::Stack))?;
+        self.start_block(go_on);
+        Ok(())
+    }
+}

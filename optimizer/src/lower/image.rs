@@ -1,0 +1,121 @@
+//! From the code generator's form of a function to a candidate image: compiles it, resolves its one relocation, reads off where
+//! everything is, builds the tables.
+
+use super::error::LowerError;
+use super::tables::{self, FrameShape};
+use super::target::{Scratch, Target};
+use super::{LowerSettings, LowerStatistics, Lowered, Translated, listing};
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::ExternalName;
+use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
+use smallvec::SmallVec;
+use surmise_deopt::candidate::CandidateImage;
+use surmise_ir::entity::{KindId, Register};
+use surmise_ir::function::{Function, Immediate};
+use surmise_ir::guard::GuardReason;
+use surmise_ir::opcode::Opcode;
+
+/// The strictest alignment that machine code may ask of the place it is installed at.
+const MAXIMAL_ALIGNMENT: u32 = 16;
+
+pub(super) fn compile(
+    function: &Function,
+    settings: &LowerSettings,
+    target: &Target,
+    scratch: &mut Scratch,
+    made: Translated,
+) -> Result<Lowered, LowerError> {
+    let context = &mut scratch.context;
+    let isa = target.isa();
+    context.compile(isa, &mut ControlPlane::default()).map_err(|error| {
+        LowerError::Cranelift(cranelift_codegen::print_errors::pretty_error(error.func, error.inner))
+    })?;
+    let code = context
+        .take_compiled_code()
+        .ok_or_else(|| LowerError::Cranelift("it compiled, but gave no code".to_owned()))?;
+    let shape = FrameShape::new(&code, made.home_slot)?;
+    let (bytes, number_offset) = finish_code(&code, &made)?;
+    let (exits, calls) = made.records.counts();
+    let statistics = LowerStatistics {
+        instructions: function.inst_count() as u32,
+        code_bytes: bytes.len() as u32,
+        exits,
+        calls,
+        homes: made.home_count,
+    };
+    let text = settings.listing.then(|| listing::listing(&code, isa, &made.records, function)).transpose()?;
+    let window_home = shape.home(0)?;
+    let argument_count_home = made.argument_count_home.map(|word| shape.home(word)).transpose()?;
+    let (deopt, calls) = tables::build_tables(&code, made.records, shape)?;
+    let image = CandidateImage {
+        name: function.name.clone(),
+        unit: function.unit,
+        entry: function.entry,
+        expects: expectations(function),
+        code: bytes,
+        number_offset,
+        frame_size: shape.size,
+        window_home,
+        argument_count_home,
+        window_size: function.window_size(),
+        slots: function.slots.values().copied().collect(),
+        deopt,
+        calls,
+    };
+    Ok(Lowered { image, listing: text, statistics })
+}
+
+/// The code with the number word behind it, and where that is. References to it are resolved here; there may be no others.
+fn finish_code(code: &CompiledCode, made: &Translated) -> Result<(Vec<u8>, u32), LowerError> {
+    if code.buffer.alignment > MAXIMAL_ALIGNMENT {
+        return Err(LowerError::TooLarge {
+            what: "alignment of the machine code",
+            found: code.buffer.alignment as usize,
+            limit: MAXIMAL_ALIGNMENT as usize,
+        });
+    }
+    let mut bytes = code.code_buffer().to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0xcc);
+    let number_offset = bytes.len() as u32;
+    bytes.extend_from_slice(&0u64.to_le_bytes());
+    for relocation in code.buffer.relocs() {
+        let is_number = match &relocation.target {
+            FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => made.number_word == Some(*name),
+            _ => false,
+        };
+        if !is_number || !matches!(relocation.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4) {
+            return Err(LowerError::Relocation(format!("{:?} ({:?})", relocation.target, relocation.kind)));
+        }
+        let distance = i64::from(number_offset) + relocation.addend - i64::from(relocation.offset);
+        let distance = i32::try_from(distance).map_err(|_| LowerError::TooLarge {
+            what: "machine code in bytes",
+            found: bytes.len(),
+            limit: i32::MAX as usize,
+        })?;
+        let at = relocation.offset as usize;
+        bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+    Ok((bytes, number_offset))
+}
+
+/// The kinds that the entry block's argument guards check.
+fn expectations(function: &Function) -> SmallVec<[(Register, KindId); 4]> {
+    let mut expected = SmallVec::new();
+    for &inst in &function.blocks[function.entry_block()].insts {
+        let data = &function.insts[inst];
+        let (Opcode::GuardKind, Immediate::KindReason(kind, GuardReason::Argument)) =
+            (data.opcode, data.immediate)
+        else {
+            continue;
+        };
+        if let Some(argument) =
+            data.args.first().and_then(|&value| function.def_with(value, Opcode::Argument))
+            && let Immediate::Register(register) = argument.immediate
+            && !expected.contains(&(register, kind))
+        {
+            expected.push((register, kind));
+        }
+    }
+    expected
+}

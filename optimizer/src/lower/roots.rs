@@ -1,0 +1,276 @@
+//! Homes: where collector-managed values stand in the frame while a safepoint is passed.
+//!
+//! A collector may move every object at a safepoint, so a `ref` or `any` value that is needed after one (or by the frame state
+//! after it) is stored to its *home* before the call and read from there afterwards. This module finds, for each safepoint, the
+//! values that live across it, and gives them homes in one stack slot:
+//!
+//! ```text
+//! word 0      address of the window, stored once at entry
+//! word 1      argument count, stored once at entry (functions that ask for it)
+//! words 1, 2… homes: one word for a ref or a boxed word, two (tag, payload) for a boxed pair
+//! ```
+//!
+//! What has no home: a box. `box k x` is made again from its payload wherever it is used, so only the payload needs a home, and
+//! only if it is a `ref`. Two values may share a home if no safepoint is passed by both.
+//!
+//! [`HomeState`] knows, along the way through the code, which homes are up to date, so that a value is stored once on a
+//! straight path, however many calls it lives across; and so that a failing guard's frame state can name the home instead of
+//! keeping the value in a register.
+
+use super::error::LowerError;
+use cranelift_entity::SecondaryMap;
+use surmise_deopt::table::RootKind;
+use surmise_ir::analysis::{BitSet, ControlFlow};
+use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
+use surmise_ir::function::{Function, Immediate, InstData};
+use surmise_ir::language::{Encoding, Language};
+use surmise_ir::opcode::Opcode;
+use surmise_ir::types::Type;
+
+/// A value's home.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Home {
+    /// Its first word in the frame's slot.
+    pub word: u32,
+    /// What stands there.
+    pub kind: RootKind,
+    /// Number of the home; values that share the place share the number.
+    pub number: u32,
+}
+
+/// Which values live across which safepoints, and where.
+pub(super) struct Roots {
+    homes: SecondaryMap<Value, Option<Home>>,
+    /// For safepoints: range in `across`.
+    ranges: SecondaryMap<Inst, (u32, u32)>,
+    across: Vec<Value>,
+    /// How many homes there are.
+    pub home_count: u32,
+    /// Size of the frame's slot in words.
+    pub words: u32,
+    /// Word of the argument count's home.
+    pub argument_count: Option<u32>,
+}
+
+/// What the collector-managed part of a value is: the value itself, the payload of the box that it is, or nothing.
+pub(super) fn collected(function: &Function, value: Value) -> Option<Value> {
+    match function.ty(value) {
+        Type::Ref => Some(value),
+        Type::Any => match function.def_with(value, Opcode::Box) {
+            Some(data) => data.args.first().copied().filter(|&payload| function.ty(payload) == Type::Ref),
+            None => Some(value),
+        },
+        _ => None,
+    }
+}
+
+/// The effects of an instruction that calls, if it is one: whether it is a safepoint.
+fn is_safepoint(language: &Language, data: &InstData) -> bool {
+    match (data.opcode, data.immediate) {
+        (Opcode::CallExtern, Immediate::Extern(id)) => language.externs[id].effects.is_safepoint(),
+        (Opcode::Operation, Immediate::Operation(id, _)) => {
+            language.externs[language.operations[id].fallback].effects.is_safepoint()
+        }
+        (Opcode::CallGuest | Opcode::CallUnit | Opcode::Poll, _) => true,
+        _ => false,
+    }
+}
+
+struct Liveness<'a> {
+    function: &'a Function,
+    live_in: SecondaryMap<Block, BitSet<Value>>,
+}
+
+impl Liveness<'_> {
+    fn add(&self, value: Value, live: &mut BitSet<Value>) {
+        if let Some(value) = collected(self.function, value) {
+            live.insert(value);
+        }
+    }
+    fn add_state(&self, state: Option<FrameStateId>, live: &mut BitSet<Value>) {
+        if let Some(state) = state {
+            for value in self.function.state_values(state) {
+                self.add(value, live);
+            }
+        }
+    }
+    fn step_back(&self, inst: Inst, live: &mut BitSet<Value>) {
+        let data = &self.function.insts[inst];
+        // A box is no use of its payload by itself: its uses are.
+        if data.opcode == Opcode::Box {
+            return;
+        }
+        if let Some(result) = data.result {
+            live.remove(result);
+        }
+        self.add_state(data.after, live);
+        self.add_state(data.state, live);
+        for value in data.operands() {
+            self.add(value, live);
+        }
+    }
+    fn live_out(&self, graph: &ControlFlow, block: Block, live: &mut BitSet<Value>) {
+        live.clear();
+        for &successor in graph.successors(block) {
+            live.union_with(&self.live_in[successor]);
+        }
+    }
+    fn compute(&mut self, graph: &ControlFlow) {
+        let mut work: Vec<Block> = graph.reverse_post_order().collect();
+        let mut waiting: BitSet<Block> = work.iter().copied().collect();
+        let mut live = BitSet::with_capacity(self.function.values.len());
+        while let Some(block) = work.pop() {
+            waiting.remove(block);
+            self.live_out(graph, block, &mut live);
+            for &inst in self.function.blocks[block].insts.iter().rev() {
+                self.step_back(inst, &mut live);
+            }
+            for &param in &self.function.blocks[block].params {
+                live.remove(param);
+            }
+            if self.live_in[block].union_with(&live) {
+                work.extend(graph.predecessors(block).iter().copied().filter(|&block| waiting.insert(block)));
+            }
+        }
+    }
+}
+
+impl Roots {
+    /// Finds the safepoints of a function and what lives across them.
+    pub fn new(function: &Function, language: &Language, graph: &ControlFlow) -> Result<Roots, LowerError> {
+        let counts_arguments = function.insts.values().any(|data| data.opcode == Opcode::ArgumentCount);
+        let mut roots = Roots {
+            homes: SecondaryMap::new(),
+            ranges: SecondaryMap::new(),
+            across: Vec::new(),
+            home_count: 0,
+            words: if counts_arguments { 2 } else { 1 },
+            argument_count: counts_arguments.then_some(1),
+        };
+        let blocks_with_safepoints: Vec<Block> = graph
+            .reverse_post_order()
+            .filter(|&block| {
+                function.blocks[block].insts.iter().any(|&inst| is_safepoint(language, &function.insts[inst]))
+            })
+            .collect();
+        if blocks_with_safepoints.is_empty() {
+            return Ok(roots);
+        }
+        let mut liveness = Liveness { function, live_in: SecondaryMap::new() };
+        liveness.compute(graph);
+        let mut live = BitSet::new();
+        for block in blocks_with_safepoints {
+            liveness.live_out(graph, block, &mut live);
+            for &inst in function.blocks[block].insts.iter().rev() {
+                let data = &function.insts[inst];
+                if is_safepoint(language, data) {
+                    let mut across = live.clone();
+                    if let Some(result) = data.result {
+                        across.remove(result);
+                    }
+                    // A poll's landing pad goes on before it; a call's after it.
+                    let pad = if data.opcode == Opcode::Poll { data.state } else { data.after };
+                    liveness.add_state(pad, &mut across);
+                    let start = roots.across.len() as u32;
+                    roots.across.extend(across.iter());
+                    roots.ranges[inst] = (start, roots.across.len() as u32);
+                }
+                liveness.step_back(inst, &mut live);
+            }
+        }
+        roots.give_homes(function, language, graph);
+        // Places are 16-bit; the frame holds spilled values besides.
+        if roots.words > 4096 {
+            return Err(LowerError::TooLarge {
+                what: "homes of one frame",
+                found: roots.words as usize,
+                limit: 4096,
+            });
+        }
+        Ok(roots)
+    }
+
+    fn give_homes(&mut self, function: &Function, language: &Language, graph: &ControlFlow) {
+        let mut points: SecondaryMap<Value, Vec<u32>> = SecondaryMap::new();
+        let mut order = Vec::new();
+        let mut count = 0;
+        for block in graph.reverse_post_order() {
+            for &inst in &function.blocks[block].insts {
+                for &value in self.across(inst) {
+                    if points[value].is_empty() {
+                        order.push(value);
+                    }
+                    points[value].push(count);
+                }
+                count += u32::from(!self.across(inst).is_empty());
+            }
+        }
+        let mut taken: Vec<(Home, Vec<u64>)> = Vec::new();
+        for value in order {
+            let kind = if function.ty(value) == Type::Ref { RootKind::Ref } else { RootKind::Any };
+            let is_free = |taken: &Vec<u64>| {
+                points[value].iter().all(|&point| taken[point as usize / 64] >> (point % 64) & 1 == 0)
+            };
+            let index = taken
+                .iter()
+                .position(|(home, points)| home.kind == kind && is_free(points))
+                .unwrap_or_else(|| {
+                    let home = Home { word: self.words, kind, number: taken.len() as u32 };
+                    self.words +=
+                        if kind == RootKind::Any && language.encoding == Encoding::Pair { 2 } else { 1 };
+                    taken.push((home, vec![0; count as usize / 64 + 1]));
+                    taken.len() - 1
+                });
+            for &point in &points[value] {
+                taken[index].1[point as usize / 64] |= 1 << (point % 64);
+            }
+            self.homes[value] = Some(taken[index].0);
+        }
+        self.home_count = taken.len() as u32;
+    }
+
+    /// The values that live across a safepoint, ascending.
+    pub fn across(&self, inst: Inst) -> &[Value] {
+        let (start, end) = self.ranges[inst];
+        &self.across[start as usize..end as usize]
+    }
+    /// A value's home, if it lives across any safepoint.
+    pub fn home(&self, value: Value) -> Option<Home> {
+        self.homes[value]
+    }
+}
+
+/// Which homes are up to date at a place in the code: by number, the value whose current bits stand in the home.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HomeState {
+    holds: Vec<Option<Value>>,
+}
+
+impl HomeState {
+    /// No home is up to date.
+    pub fn new(count: u32) -> HomeState {
+        HomeState { holds: vec![None; count as usize] }
+    }
+    /// Whether the home holds the value.
+    pub fn is_current(&self, home: Home, value: Value) -> bool {
+        self.holds[home.number as usize] == Some(value)
+    }
+    /// The value was stored to its home.
+    pub fn stored(&mut self, home: Home, value: Value) {
+        self.holds[home.number as usize] = Some(value);
+    }
+    /// The value was defined: whatever its home holds is not it.
+    pub fn defined(&mut self, home: Home, value: Value) {
+        if self.is_current(home, value) {
+            self.holds[home.number as usize] = None;
+        }
+    }
+    /// Control may also come from a place with this state.
+    pub fn meet(&mut self, other: &HomeState) {
+        for (mine, theirs) in self.holds.iter_mut().zip(&other.holds) {
+            if mine != theirs {
+                *mine = None;
+            }
+        }
+    }
+}
