@@ -114,7 +114,11 @@ impl SlotArray {
         // SAFETY: the slot is filled, and `word` checks the index. The collector runs on this thread or while it is stopped.
         unsafe {
             let payload = *self.word(payload_offset(self.encoding, slot));
-            let tag = if self.encoding == Encoding::Pair { *self.word(slot_offset(self.encoding, slot)) } else { 0 };
+            let tag = if self.encoding == Encoding::Pair {
+                *self.word(slot_offset(self.encoding, slot))
+            } else {
+                0
+            };
             Some(SlotValue { tag, payload })
         }
     }

@@ -1,0 +1,523 @@
+//! Isolates: one guest heap with the candidates that run on it.
+//!
+//! An isolate knows its units (by their entry cells), its installed candidates with their slots, and its runloops. What compiled
+//! code and other threads read without a lock is published by atomic stores; the rest is behind one lock, which is never held
+//! while host code runs, except for the collector's visits.
+//!
+//! The life of a candidate in an isolate: *installed* (its slots are filled, its code stands in entry cells), then *retired*
+//! (nobody enters it any more; frames may still be in it, so its slots stay roots), then *reclaimed* (no frame is left: its slots
+//! are gone, and its code as well if no other isolate has a share).
+
+use crate::candidate::{CandidateId, CandidateImage};
+use crate::code_map::Snapshot;
+use crate::context::Context;
+use crate::entry::{EntryCell, interpret_entry};
+use crate::events::DeoptObserver;
+use crate::frames::{FrameWalk, RootWord};
+use crate::guard_tree::{Expectation, GuardTree};
+use crate::loaded::{Candidate, CodeSpace, LoadError, LoadedCandidate};
+use crate::runloop::RunloopState;
+use crate::slots::{EffectiveSlots, SlotArray, SlotValue};
+use arc_swap::ArcSwap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use surmise_ir::entity::{Pc, UnitId};
+use surmise_ir::function::Entry;
+use surmise_ir::language::{Language, Recipe};
+use thiserror::Error;
+
+/// Code to enter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryPoint {
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// Its first instruction.
+    pub code: *const u8,
+}
+
+// SAFETY: an address and a number; entering it is what has conditions.
+unsafe impl Send for EntryPoint {}
+// SAFETY: as above.
+unsafe impl Sync for EntryPoint {}
+
+/// The candidates of one unit, as its runloops see them: published whole.
+#[derive(Default)]
+pub struct UnitEntries {
+    published: ArcSwap<Published>,
+}
+
+#[derive(Default)]
+struct Published {
+    tree: Option<GuardTree>,
+    calls: SmallVec<[EntryPoint; 2]>,
+    loops: SmallVec<[(Pc, EntryPoint); 1]>,
+}
+
+impl UnitEntries {
+    /// The candidate for a call with these arguments.
+    ///
+    /// # Safety
+    /// `window` is the address of so many boxed values of the language.
+    pub unsafe fn choose(
+        &self,
+        language: &Language,
+        window: *const u8,
+        argument_count: u64,
+    ) -> Option<EntryPoint> {
+        let published = self.published.load();
+        // SAFETY: the function's contract.
+        let candidate = unsafe { published.tree.as_ref()?.choose_in(language, window, argument_count) }?;
+        published.calls.iter().find(|entry| entry.candidate == candidate).copied()
+    }
+    /// The candidate that goes on at a loop's header.
+    pub fn loop_entry(&self, header: Pc) -> Option<EntryPoint> {
+        self.published.load().loops.iter().find(|(pc, _)| *pc == header).map(|&(_, entry)| entry)
+    }
+    /// Whether the unit has any candidate.
+    pub fn is_empty(&self) -> bool {
+        let published = self.published.load();
+        published.calls.is_empty() && published.loops.is_empty()
+    }
+    /// The tree that `choose` walks.
+    pub fn tree(&self) -> Option<GuardTree> {
+        self.published.load().tree.clone()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct CellPointer(NonNull<EntryCell>);
+
+// SAFETY: an entry cell is an atomic; whoever registers it keeps it alive until it is taken back.
+unsafe impl Send for CellPointer {}
+
+#[derive(Default)]
+struct Unit {
+    cells: SmallVec<[CellPointer; 1]>,
+    entries: Arc<UnitEntries>,
+    /// In the order of their installation.
+    candidates: Vec<CandidateId>,
+}
+
+struct Installed {
+    loaded: Arc<LoadedCandidate>,
+    slots: Arc<SlotArray>,
+}
+
+#[derive(Default)]
+struct Contents {
+    units: FxHashMap<UnitId, Unit>,
+    installed: BTreeMap<CandidateId, Installed>,
+    retired: Vec<Installed>,
+    /// Slots of installations in progress.
+    filling: Vec<Arc<SlotArray>>,
+}
+
+/// An address of a host's function.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct ExternAddress(pub *const u8);
+
+// SAFETY: the address of a function, which every thread may call as its declaration says.
+unsafe impl Send for ExternAddress {}
+// SAFETY: as above.
+unsafe impl Sync for ExternAddress {}
+
+pub(crate) struct Registered {
+    pub context: NonNull<Context>,
+}
+
+// SAFETY: the context is alive while it is registered (its guard's drop takes the lock to unregister it). Through this pointer
+// other threads touch nothing but the atomic `poll`, unless its thread is stopped.
+unsafe impl Send for Registered {}
+
+/// One guest heap with its candidates.
+pub struct Isolate {
+    space: Arc<CodeSpace>,
+    language: Arc<Language>,
+    externs: Box<[ExternAddress]>,
+    effective: EffectiveSlots,
+    contents: Mutex<Contents>,
+    runloops: Mutex<Vec<Registered>>,
+    observer: RwLock<Option<Arc<dyn DeoptObserver>>>,
+}
+
+/// Why an isolate can't be made.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum IsolateError {
+    /// An extern of the language has no address.
+    #[error("language '{language}': no address is given for extern '{name}'")]
+    MissingExtern {
+        /// The language.
+        language: String,
+        /// The extern.
+        name: String,
+    },
+    /// An address is given for an extern that the language does not have.
+    #[error("language '{language}' has no extern '{name}'")]
+    UnknownExtern {
+        /// The language.
+        language: String,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Why a candidate can't be installed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum InstallError {
+    /// Its code can't be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The host can't say what belongs into a slot.
+    #[error(
+        "candidate '{candidate}': nothing in this isolate is described by the recipe of slot {slot} ({recipe:?})"
+    )]
+    Unresolved {
+        /// Its name.
+        candidate: String,
+        /// The slot's number.
+        slot: usize,
+        /// Its recipe.
+        recipe: Recipe,
+    },
+    /// The unit is not known here.
+    #[error("candidate '{candidate}': {unit} is not registered in this isolate")]
+    UnknownUnit {
+        /// Its name.
+        candidate: String,
+        /// The unit.
+        unit: UnitId,
+    },
+    /// It is installed already, or retired and not reclaimed yet, or made for another language or code space.
+    #[error("{candidate} can't be installed: {problem}")]
+    Refused {
+        /// Which.
+        candidate: CandidateId,
+        /// Why.
+        problem: &'static str,
+    },
+}
+
+/// What `reclaim` did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reclaimed {
+    /// Candidates of this isolate that are gone.
+    pub reclaimed: usize,
+    /// Retired candidates in which frames are left.
+    pub waiting: usize,
+}
+
+impl Isolate {
+    /// An isolate of a language, with the addresses of the language's externs by name.
+    ///
+    /// # Safety
+    /// Each address is a function with the signature and no more effects than its declaration in the language says; it follows
+    /// the rules of [`crate::runloop`] for functions that compiled code calls.
+    pub unsafe fn new(
+        space: &Arc<CodeSpace>,
+        language: &Arc<Language>,
+        externs: &[(&str, *const u8)],
+    ) -> Result<Arc<Isolate>, IsolateError> {
+        for &(name, _) in externs {
+            if language.extern_(name).is_none() {
+                return Err(IsolateError::UnknownExtern {
+                    language: language.name.clone(),
+                    name: name.to_owned(),
+                });
+            }
+        }
+        let address = |name: &str| externs.iter().find(|e| e.0 == name).map(|e| ExternAddress(e.1));
+        let externs = (language.externs.values())
+            .map(|declared| {
+                let error = || IsolateError::MissingExtern {
+                    language: language.name.clone(),
+                    name: declared.name.clone(),
+                };
+                address(&declared.name).ok_or_else(error)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Arc::new(Isolate {
+            space: space.clone(),
+            language: language.clone(),
+            externs,
+            effective: EffectiveSlots::new(),
+            contents: Mutex::default(),
+            runloops: Mutex::default(),
+            observer: RwLock::new(None),
+        }))
+    }
+    /// The code that it runs.
+    pub fn space(&self) -> &Arc<CodeSpace> {
+        &self.space
+    }
+    /// Its language.
+    pub fn language(&self) -> &Arc<Language> {
+        &self.language
+    }
+    /// What candidates read their slots through.
+    pub fn effective_slots(&self) -> &EffectiveSlots {
+        &self.effective
+    }
+    pub(crate) fn externs(&self) -> *const *const u8 {
+        self.externs.as_ptr().cast()
+    }
+    /// Sets who is told of deopts.
+    pub fn set_observer(&self, observer: Option<Arc<dyn DeoptObserver>>) {
+        *self.observer.write().unwrap_or_else(PoisonError::into_inner) = observer;
+    }
+    pub(crate) fn observer(&self) -> Option<Arc<dyn DeoptObserver>> {
+        self.observer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn runloops(&self) -> MutexGuard<'_, Vec<Registered>> {
+        self.runloops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a unit known, with the entry cell that its callers use. The same unit can have several cells (a script that was
+    /// loaded twice); all are kept alike.
+    ///
+    /// # Safety
+    /// The cell stays at its address until [`Isolate::unregister_unit`] was called with it.
+    pub unsafe fn register_unit(&self, unit: UnitId, cell: NonNull<EntryCell>) -> Arc<UnitEntries> {
+        let mut contents = self.contents();
+        let Contents { units, installed, .. } = &mut *contents;
+        let unit = units.entry(unit).or_default();
+        if !unit.cells.contains(&CellPointer(cell)) {
+            unit.cells.push(CellPointer(cell));
+        }
+        publish(unit, installed);
+        unit.entries.clone()
+    }
+    /// Forgets a cell of a unit. Its candidates stay for its other cells; with the last cell the unit is forgotten and its
+    /// candidates are retired.
+    pub fn unregister_unit(&self, unit: UnitId, cell: NonNull<EntryCell>) {
+        let mut contents = self.contents();
+        let Some(known) = contents.units.get_mut(&unit) else { return };
+        known.cells.retain(|other| other.0 != cell);
+        if known.cells.is_empty() {
+            for candidate in known.candidates.clone() {
+                self.retire_in(&mut contents, candidate);
+            }
+            contents.units.remove(&unit);
+        }
+    }
+
+    /// Loads an image and installs it here.
+    ///
+    /// # Safety
+    /// As for [`CodeSpace::load`] and [`Isolate::install_loaded`].
+    pub unsafe fn install(
+        &self,
+        image: CandidateImage,
+        resolver: &mut dyn FnMut(&Recipe) -> Option<SlotValue>,
+    ) -> Result<CandidateId, InstallError> {
+        self.check_unit(&image.name, image.unit)?;
+        // SAFETY: handed on.
+        let loaded = unsafe { self.space.load(image, &self.language) }?;
+        // SAFETY: handed on.
+        unsafe { self.install_loaded(&loaded, resolver) }
+    }
+
+    fn check_unit(&self, candidate: &str, unit: UnitId) -> Result<(), InstallError> {
+        match self.contents().units.contains_key(&unit) {
+            true => Ok(()),
+            false => Err(InstallError::UnknownUnit { candidate: candidate.to_owned(), unit }),
+        }
+    }
+
+    /// Installs a candidate whose code is in memory: fills its slots and publishes it. The resolver is the host: it may allocate,
+    /// and the slots filled so far are roots meanwhile.
+    ///
+    /// # Safety
+    /// The caller is a thread that may touch the isolate's heap now. What the resolver returns is of its recipe class's type.
+    pub unsafe fn install_loaded(
+        &self,
+        loaded: &Arc<LoadedCandidate>,
+        resolver: &mut dyn FnMut(&Recipe) -> Option<SlotValue>,
+    ) -> Result<CandidateId, InstallError> {
+        let candidate = loaded.candidate();
+        let (id, unit) = (candidate.id(), candidate.unit());
+        self.check_unit(candidate.name(), unit)?;
+        let refuse = |problem| Err(InstallError::Refused { candidate: id, problem });
+        if !Arc::ptr_eq(loaded.space(), &self.space) {
+            return refuse("its code is in another code space");
+        }
+        if !Arc::ptr_eq(candidate.language(), &self.language) && **candidate.language() != *self.language {
+            return refuse("it was made for another language");
+        }
+        let types = candidate.slots().iter().map(|recipe| self.language.recipes[recipe.class as usize].ty);
+        let slots = Arc::new(SlotArray::new(self.language.encoding, types));
+        {
+            let mut contents = self.contents();
+            let known = |installed: &Installed| installed.loaded.candidate().id() == id;
+            if contents.installed.contains_key(&id) || contents.retired.iter().any(known) {
+                return refuse("it is installed already, or frames are left in it");
+            }
+            contents.filling.push(slots.clone());
+        }
+        let mut unresolved = None;
+        for (slot, recipe) in candidate.slots().iter().enumerate() {
+            match resolver(recipe) {
+                Some(value) => slots.fill(value),
+                None => {
+                    unresolved = Some((slot, *recipe));
+                    break;
+                }
+            }
+        }
+        let mut contents = self.contents();
+        contents.filling.retain(|other| !Arc::ptr_eq(other, &slots));
+        if let Some((slot, recipe)) = unresolved {
+            return Err(InstallError::Unresolved { candidate: candidate.name().to_owned(), slot, recipe });
+        }
+        let Contents { units, installed, .. } = &mut *contents;
+        let Some(known) = units.get_mut(&unit) else {
+            return Err(InstallError::UnknownUnit { candidate: candidate.name().to_owned(), unit });
+        };
+        self.effective.set(id.0, slots.base());
+        installed.insert(id, Installed { loaded: loaded.clone(), slots });
+        known.candidates.push(id);
+        publish(known, installed);
+        Ok(id)
+    }
+
+    /// Stops new entries into a candidate. Frames that are in it go on; its code and slots stay until `reclaim` finds it empty.
+    /// Returns whether it was installed.
+    pub fn retire(&self, candidate: CandidateId) -> bool {
+        self.retire_in(&mut self.contents(), candidate)
+    }
+    fn retire_in(&self, contents: &mut Contents, candidate: CandidateId) -> bool {
+        let Contents { units, installed, retired, .. } = contents;
+        let Some(gone) = installed.remove(&candidate) else { return false };
+        if let Some(unit) = units.get_mut(&gone.loaded.candidate().unit()) {
+            unit.candidates.retain(|&other| other != candidate);
+            publish(unit, installed);
+        }
+        self.effective.set(candidate.0, std::ptr::null());
+        retired.push(gone);
+        true
+    }
+
+    /// Gives up the retired candidates in which no frame is left.
+    ///
+    /// # Safety
+    /// Every runloop of the isolate is at a safepoint: on this thread, or stopped. None of them has an address of code at hand
+    /// that it read from an entry cell or [`UnitEntries`] before.
+    pub unsafe fn reclaim(&self) -> Reclaimed {
+        if self.contents().retired.is_empty() {
+            return Reclaimed::default();
+        }
+        let map = self.space.map().snapshot();
+        let mut live = FxHashSet::default();
+        for runloop in self.runloops().iter() {
+            // SAFETY: the runloops stand still (the function's contract).
+            live.extend(
+                unsafe { FrameWalk::new(runloop.context.as_ptr(), &map) }.map(|frame| frame.candidate.id()),
+            );
+        }
+        let mut contents = self.contents();
+        let (waiting, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut contents.retired)
+            .into_iter()
+            .partition(|retired| live.contains(&retired.loaded.candidate().id()));
+        let result = Reclaimed { reclaimed: gone.len(), waiting: waiting.len() };
+        contents.retired = waiting;
+        drop(contents);
+        drop(gone);
+        result
+    }
+
+    /// Reports every collector-managed value that this crate holds for the isolate: the spesh slots, and for each runloop the
+    /// homes of its compiled frames and the values of frames being rebuilt. The visitor may write each.
+    ///
+    /// # Safety
+    /// Every runloop of the isolate is at a safepoint: on this thread, or stopped. The visitor replaces values only by the same
+    /// values after a move, and does not call back into the isolate.
+    pub unsafe fn visit_roots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
+        {
+            let contents = self.contents();
+            let installed =
+                contents.installed.values().chain(&contents.retired).map(|installed| &installed.slots);
+            for slots in installed.chain(&contents.filling) {
+                // SAFETY: the function's contract.
+                unsafe { slots.visit_roots(visit) };
+            }
+        }
+        let map = self.space.map().snapshot();
+        for runloop in self.runloops().iter() {
+            // SAFETY: the function's contract.
+            unsafe { visit_runloop(runloop.context.as_ptr(), &map, visit) };
+        }
+    }
+
+    /// Asks every runloop to poll at its next safepoint.
+    pub fn request_poll(&self) {
+        for runloop in self.runloops().iter() {
+            // SAFETY: a registered context is alive, and `poll` is an atomic. Release: what the asker wrote before is seen by the
+            // runloop, whose poll acquires.
+            unsafe { (*runloop.context.as_ptr()).poll.store(1, Ordering::Release) };
+        }
+    }
+
+    /// The candidates that are installed.
+    pub fn candidates(&self) -> Vec<Arc<Candidate>> {
+        self.contents().installed.values().map(|installed| installed.loaded.candidate().clone()).collect()
+    }
+    /// The slots of an installed candidate.
+    pub fn slots(&self, candidate: CandidateId) -> Option<Arc<SlotArray>> {
+        self.contents().installed.get(&candidate).map(|installed| installed.slots.clone())
+    }
+}
+
+/// # Safety
+/// As for [`Isolate::visit_roots`], for one runloop.
+pub(crate) unsafe fn visit_runloop(
+    context: *mut Context,
+    map: &Snapshot,
+    visit: &mut dyn FnMut(RootWord<'_>),
+) {
+    // SAFETY: the runloop stands still (the function's contract).
+    for frame in unsafe { FrameWalk::new(context, map) } {
+        // SAFETY: as above.
+        unsafe { frame.visit_roots(visit) };
+    }
+    // SAFETY: as above; its state is not borrowed while host code runs.
+    unsafe { (*RunloopState::of(context)).rebuilds.visit_roots(visit) };
+}
+
+/// Publishes a unit's candidates: the most demanding first, later ones before earlier ones. Callers that go through a cell get
+/// the only candidate there is (which checks its arguments itself), or the host's choice when there are several.
+fn publish(unit: &mut Unit, installed: &BTreeMap<CandidateId, Installed>) {
+    let mut calls: Vec<&Candidate> = Vec::new();
+    let mut published = Published::default();
+    for candidate in unit.candidates.iter().rev().map(|id| installed[id].loaded.candidate()) {
+        let entry = EntryPoint { candidate: candidate.id(), code: candidate.start() as *const u8 };
+        match candidate.entry() {
+            Entry::Call => calls.push(candidate),
+            Entry::Loop(pc) => published.loops.push((pc, entry)),
+            Entry::Template => {}
+        }
+    }
+    calls.sort_by_key(|candidate| std::cmp::Reverse(candidate.expects().len()));
+    if !calls.is_empty() {
+        let expectations: Vec<Expectation<'_>> = calls.iter().map(|c| (c.id(), c.expects())).collect();
+        published.tree = Some(GuardTree::build(&expectations));
+    }
+    published.calls = (calls.iter())
+        .map(|candidate| EntryPoint { candidate: candidate.id(), code: candidate.start() as *const u8 })
+        .collect();
+    let code = match published.calls[..] {
+        [only] => only.code,
+        _ => interpret_entry(),
+    };
+    unit.entries.published.store(Arc::new(published));
+    for cell in &unit.cells {
+        // SAFETY: the cell is alive until it is unregistered.
+        unsafe { cell.0.as_ref() }.set(code);
+    }
+}

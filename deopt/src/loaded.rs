@@ -1,0 +1,271 @@
+//! Candidates whose code is in memory, and the code space that they are in.
+//!
+//! A code space is one arena with its map and its numbers. Isolates share it: code is position-independent and reaches one
+//! guest heap only through the effective slots of the isolate that runs it, so one copy serves all.
+
+use crate::arena::{Arena, ArenaError, ArenaStatistics, Block};
+use crate::candidate::{CandidateId, CandidateImage};
+use crate::check::{ImageError, check_image};
+use crate::code_map::CodeMap;
+use crate::frames::FrameSite;
+use crate::slots::EffectiveSlots;
+use crate::table::{CallSite, CallSites, DeoptTable};
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use surmise_ir::entity::{KindId, Register, UnitId};
+use surmise_ir::function::Entry;
+use surmise_ir::language::{Language, Recipe};
+use thiserror::Error;
+
+/// What is known of a candidate whose code is in the arena. It outlives the code: counters can be read after it is gone.
+pub struct Candidate {
+    pub(crate) id: CandidateId,
+    pub(crate) name: String,
+    pub(crate) unit: UnitId,
+    pub(crate) entry: Entry,
+    pub(crate) expects: SmallVec<[(Register, KindId); 4]>,
+    pub(crate) start: usize,
+    pub(crate) length: usize,
+    pub(crate) frame_size: u32,
+    pub(crate) window_home: i16,
+    pub(crate) argument_count_home: Option<i16>,
+    pub(crate) slots: Vec<Recipe>,
+    pub(crate) deopt: DeoptTable,
+    pub(crate) calls: CallSites,
+    pub(crate) language: Arc<Language>,
+    /// How often each deopt point was taken.
+    pub(crate) deopts: Box<[AtomicU32]>,
+    /// How often any was.
+    pub(crate) total: AtomicU32,
+    /// At which total the observer wants to be told next.
+    pub(crate) report_at: AtomicU32,
+}
+
+impl Candidate {
+    /// Its number.
+    pub fn id(&self) -> CandidateId {
+        self.id
+    }
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Its unit.
+    pub fn unit(&self) -> UnitId {
+        self.unit
+    }
+    /// How it is entered.
+    pub fn entry(&self) -> Entry {
+        self.entry
+    }
+    /// What it expects at its entry.
+    pub fn expects(&self) -> &[(Register, KindId)] {
+        &self.expects
+    }
+    /// Address of its first byte, the entry point.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+    /// Address behind its last byte.
+    pub fn end(&self) -> usize {
+        self.start + self.length
+    }
+    /// What its slots hold.
+    pub fn slots(&self) -> &[Recipe] {
+        &self.slots
+    }
+    /// Its deopt points.
+    pub fn deopt_table(&self) -> &DeoptTable {
+        &self.deopt
+    }
+    /// Its calls.
+    pub fn call_sites(&self) -> &CallSites {
+        &self.calls
+    }
+    /// The language that its kinds are of.
+    pub fn language(&self) -> &Arc<Language> {
+        &self.language
+    }
+    /// How often a deopt point was taken.
+    pub fn deopt_count(&self, point: usize) -> u32 {
+        self.deopts[point].load(Ordering::Relaxed)
+    }
+    /// How often it was left at any of its deopt points.
+    pub fn total_deopts(&self) -> u32 {
+        self.total.load(Ordering::Relaxed)
+    }
+    /// Bytes of its tables in memory.
+    pub fn table_bytes(&self) -> usize {
+        let (deopt, calls) = (&self.deopt, &self.calls);
+        size_of_val(&deopt.points[..])
+            + size_of_val(&deopt.reasons[..])
+            + size_of_val(&deopt.states[..])
+            + size_of_val(&deopt.headers[..])
+            + size_of_val(&deopt.constants[..])
+            + size_of_val(&calls.sites[..])
+            + size_of_val(&calls.roots[..])
+            + size_of_val(&self.deopts[..])
+    }
+    /// Which call site or deopt point returns to this offset of the code.
+    pub(crate) fn site_at(&self, return_offset: u32) -> Option<FrameSite> {
+        if let Ok(site) = self.calls.sites.binary_search_by_key(&return_offset, |site| site.return_offset) {
+            return Some(FrameSite::Call(site as u32));
+        }
+        self.point_at(return_offset).map(FrameSite::Exit)
+    }
+    pub(crate) fn point_at(&self, return_offset: u32) -> Option<u32> {
+        self.deopt
+            .points
+            .binary_search_by_key(&return_offset, |point| point.return_offset)
+            .ok()
+            .map(|point| point as u32)
+    }
+    pub(crate) fn call_site(&self, site: u32) -> &CallSite {
+        &self.calls.sites[site as usize]
+    }
+}
+
+impl std::fmt::Display for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} '{}' of {}", self.id, self.name, self.unit)
+    }
+}
+
+/// Why code can't be loaded.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum LoadError {
+    /// The image is no candidate of this language.
+    #[error(transparent)]
+    Malformed(#[from] ImageError),
+    /// There is no memory for its code.
+    #[error("candidate '{candidate}': {error}")]
+    Memory {
+        /// Its name.
+        candidate: String,
+        /// Why.
+        error: ArenaError,
+    },
+    /// All candidate numbers are in use.
+    #[error("candidate '{candidate}': {} candidates are loaded already", EffectiveSlots::CAPACITY)]
+    TooMany {
+        /// Its name.
+        candidate: String,
+    },
+}
+
+#[derive(Default)]
+struct Numbers {
+    next: u32,
+    free: Vec<u32>,
+}
+
+/// One arena with its map and its numbers.
+pub struct CodeSpace {
+    arena: Arena,
+    map: CodeMap,
+    numbers: Mutex<Numbers>,
+}
+
+impl CodeSpace {
+    /// A code space with room for this many bytes of code.
+    pub fn new(budget: usize) -> Result<Arc<CodeSpace>, ArenaError> {
+        let arena = Arena::new(budget)?;
+        Ok(Arc::new(CodeSpace { arena, map: CodeMap::default(), numbers: Mutex::default() }))
+    }
+    /// From addresses to candidates.
+    pub fn map(&self) -> &CodeMap {
+        &self.map
+    }
+    /// What the arena holds.
+    pub fn statistics(&self) -> ArenaStatistics {
+        self.arena.statistics()
+    }
+
+    /// Puts a candidate's code into memory; no isolate runs it yet. The code goes when the last owner drops what is returned.
+    ///
+    /// # Safety
+    /// The code in the image is machine code of a candidate as [`crate::context`] describes it, and its tables are true.
+    pub unsafe fn load(
+        self: &Arc<CodeSpace>,
+        image: CandidateImage,
+        language: &Arc<Language>,
+    ) -> Result<Arc<LoadedCandidate>, LoadError> {
+        check_image(&image, language)?;
+        let number =
+            self.take_number().ok_or_else(|| LoadError::TooMany { candidate: image.name.clone() })?;
+        let mut code = image.code;
+        code[image.number_offset as usize..][..8].copy_from_slice(&u64::from(number).to_le_bytes());
+        let block = match self.arena.allocate(&code) {
+            Ok(block) => block,
+            Err(error) => {
+                self.numbers().free.push(number);
+                return Err(LoadError::Memory { candidate: image.name, error });
+            }
+        };
+        let candidate = Arc::new(Candidate {
+            id: CandidateId(number),
+            name: image.name,
+            unit: image.unit,
+            entry: image.entry,
+            expects: image.expects,
+            start: block.address(),
+            length: code.len(),
+            frame_size: image.frame_size,
+            window_home: image.window_home,
+            argument_count_home: image.argument_count_home,
+            slots: image.slots,
+            deopts: image.deopt.points.iter().map(|_| AtomicU32::new(0)).collect(),
+            deopt: image.deopt,
+            calls: image.calls,
+            language: language.clone(),
+            total: AtomicU32::new(0),
+            report_at: AtomicU32::new(1),
+        });
+        self.map.add(&candidate);
+        Ok(Arc::new(LoadedCandidate { candidate, block: Some(block), space: self.clone() }))
+    }
+
+    fn numbers(&self) -> std::sync::MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn take_number(&self) -> Option<u32> {
+        let mut numbers = self.numbers();
+        if let Some(number) = numbers.free.pop() {
+            return Some(number);
+        }
+        let number = numbers.next;
+        numbers.next += u32::from(number < EffectiveSlots::CAPACITY);
+        (number < EffectiveSlots::CAPACITY).then_some(number)
+    }
+}
+
+/// Ownership of a candidate's code. Each isolate that runs it has a share, until no frame of the isolate is left in it.
+pub struct LoadedCandidate {
+    candidate: Arc<Candidate>,
+    /// `None` only while it is dropped.
+    block: Option<Block>,
+    space: Arc<CodeSpace>,
+}
+
+impl LoadedCandidate {
+    /// What is known of it.
+    pub fn candidate(&self) -> &Arc<Candidate> {
+        &self.candidate
+    }
+    /// The space that it is in.
+    pub fn space(&self) -> &Arc<CodeSpace> {
+        &self.space
+    }
+}
+
+impl Drop for LoadedCandidate {
+    fn drop(&mut self) {
+        // In this order: an address must not be found any more before its memory may become another candidate's.
+        self.space.map.remove(&self.candidate);
+        if let Some(block) = self.block.take() {
+            self.space.arena.free(block);
+        }
+        self.space.numbers().free.push(self.candidate.id.0);
+    }
+}
