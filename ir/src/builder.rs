@@ -77,6 +77,10 @@ impl<'a> FunctionBuilder<'a> {
     pub fn current_block(&self) -> Block {
         self.block
     }
+    /// The bytecode instruction that was named last, if one was named in this block.
+    pub fn current_pc(&self) -> Option<Pc> {
+        self.place.pc
+    }
     /// Whether the current block already has its terminator.
     pub fn is_filled(&self) -> bool {
         self.states[self.block].filled

@@ -100,6 +100,9 @@ pub struct InstData {
     pub after: Option<FrameStateId>,
     /// Where control may go, for terminators.
     pub targets: SmallVec<[BlockCall; 2]>,
+    /// For guards that were moved away from the bytecode instruction whose guess they check: that instruction. Otherwise the
+    /// resume point of the state says it. (In text: `site @12`.)
+    pub site: Option<Pc>,
     /// Provenance: the guards that prove what this instruction takes for granted. Each dominates it.
     pub proofs: SmallVec<[Inst; 2]>,
 }
@@ -115,6 +118,7 @@ impl InstData {
             state: None,
             after: None,
             targets: SmallVec::new(),
+            site: None,
             proofs: SmallVec::new(),
         }
     }

@@ -103,7 +103,9 @@ fn fold_block(
             }
             Folded::Fails(reason) => {
                 let state = function.insts[inst].state.expect("a guard has a state");
-                kept.push(function.make_inst(edit::deoptimize(reason, state), None));
+                let mut data = edit::deoptimize(reason, state);
+                data.site = function.insts[inst].site;
+                kept.push(function.make_inst(data, None));
                 break;
             }
         }

@@ -162,6 +162,9 @@ fn prepare(function: &mut Function, candidate: &mut Candidate, header: Block, in
         candidate.entry_state = entry_state(function, candidate, header);
     }
     let Some(state) = candidate.entry_state else { return false };
+    let own = function.insts[inst].state.expect("a guard has a state");
+    let pc = function.states[own].resume.pc;
+    function.insts[inst].site.get_or_insert(pc);
     function.insts[inst].state = Some(state);
     true
 }

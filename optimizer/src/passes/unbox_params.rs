@@ -10,7 +10,7 @@ use super::edit::{self, Replacements};
 use cranelift_entity::SecondaryMap;
 use rustc_hash::FxHashMap;
 use surmise_ir::analysis::{ControlFlow, Dominators};
-use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Value};
+use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::guard::GuardReason;
@@ -168,12 +168,13 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
     let flow = ControlFlow::new(function);
     let dominators = Dominators::new(&flow);
     // What each parameter is guarded to be, if the guard stands in its block's dominance region: any such guard will do.
-    let mut guarded: FxHashMap<Value, (KindId, GuardReason)> = FxHashMap::default();
+    let mut guarded: FxHashMap<Value, (KindId, GuardReason, Option<Pc>)> = FxHashMap::default();
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
             let data = &function.insts[inst];
             if let (Opcode::GuardKind, Immediate::KindReason(kind, reason)) = (data.opcode, data.immediate) {
-                guarded.entry(data.args[0]).or_insert((kind, reason));
+                let own = data.state.map(|state| function.states[state].resume.pc);
+                guarded.entry(data.args[0]).or_insert((kind, reason, data.site.or(own)));
             }
         }
     }
@@ -185,7 +186,7 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
         }
         let Some(state) = header_state(function, header) else { continue };
         for param in function.blocks[header].params.clone() {
-            let Some(&(kind, reason)) = guarded.get(&param) else { continue };
+            let Some(&(kind, reason, site)) = guarded.get(&param) else { continue };
             let ValueDef::Param(_, position) = function.values[param].def else { continue };
             let is_kind = |function: &Function, value: Value| {
                 function.def_with(value, Opcode::Box).is_some_and(|data| data.immediate == Immediate::Kind(kind))
@@ -211,7 +212,7 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
                 if is_kind(function, arg) || !environment.fuel.step() {
                     continue;
                 }
-                guard_edge(function, environment.language, from, header, position as usize, state, kind, reason);
+                guard_edge(function, environment.language, from, header, position as usize, state, kind, reason, site);
             }
         }
     }
@@ -227,6 +228,7 @@ fn guard_edge(
     state: FrameStateId,
     kind: KindId,
     reason: GuardReason,
+    site: Option<Pc>,
 ) {
     let terminator = function.terminator(from).expect("a predecessor has its terminator");
     let args = function.insts[terminator].targets[0].args.clone();
@@ -246,6 +248,7 @@ fn guard_edge(
     let state = edit::copy_state(function, state, &map);
     let mut guard = InstData::new(Opcode::GuardKind, &[args[position]], Immediate::KindReason(kind, reason));
     guard.state = Some(state);
+    guard.site = site;
     let guard = function.make_inst(guard, language.kinds[kind].payload);
     let payload = function.result(guard);
     let boxed = function.make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(kind)), Some(Type::Any));
