@@ -13,6 +13,7 @@ pub mod lib;
 pub mod listing;
 pub mod load;
 pub mod metamethod;
+pub mod names;
 pub mod number;
 pub mod object;
 pub mod parser;
