@@ -26,12 +26,8 @@ pub enum Place {
     Register(u8),
     /// In the candidate's table of constants.
     Constant(u16),
-    /// In the machine results of the call that the landing pad belongs to: 0 is the first result word, 1 the second. As tag of a
-    /// whole pair, only the low 32 bits of word 0 count (guest calls have the number of further results above them).
-    ///
-    /// A landing pad of a guest call lists its first result as one whole result entry (pair: `Result(0)`, `Result(1)`; word:
-    /// `Result(0)`), however many are wanted; the host learns their number from `RebuildPlan::call_results`. The pad of an
-    /// extern lists the extern's result, boxed by its kind where it is not a boxed value.
+    /// In the machine results of the extern call that the landing pad belongs to: 0 is the first result word, 1 the second. (The
+    /// results of guest calls are spoken of by [`FrameHeader::call_results`] alone.)
     Result(u8),
 }
 
@@ -109,9 +105,9 @@ pub struct FrameHeader {
     pub register_entries: u16,
     /// How many entries after those are pending results.
     pub result_entries: u16,
-    /// The pending results are those of the guest call that the frame is in, in the machine form of [`crate::context`]: result
-    /// words 0 and 1 of the landing pad, and the window for all but the first. No entry speaks of them. (After the call of an
-    /// extern its result is an ordinary entry with [`Place::Result`].)
+    /// The frame is in a guest call, whose results are pending: the one result entry is the first of them, how many there are
+    /// is told by the machine form in the result registers ([`crate::context`]), and further ones stand in the window. (After the
+    /// call of an extern its result is an ordinary entry, and this is not set.)
     pub call_results: bool,
     /// Whether one more entry is the length of an open run, and the register where it starts.
     pub open: Option<Register>,

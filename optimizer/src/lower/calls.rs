@@ -8,7 +8,7 @@
 //! | raise a guest error | frame recorded in the context | plain, with a call site | |
 //! | allocate | frame recorded, roots stored to their homes | plain, with a call site | roots reloaded |
 //! | run guest code | frame recorded, roots stored | with a landing pad | roots reloaded |
-//! | be a unit | roots and arguments stored | with a landing pad | roots reloaded |
+//! | be a unit or the poll stub | roots and arguments stored | with a landing pad | roots reloaded |
 //!
 //! A *landing pad* is where control comes back when the candidate was invalidated meanwhile: the return address was rewritten.
 //! It gives the frame state after the call, with the result registers, to the landing stub, and returns what that returns.
@@ -56,8 +56,8 @@ struct Call {
     function: ir::Value,
     signature: ir::SigRef,
     args: SmallVec<[ir::Value; 8]>,
-    /// Whether the callee records the frame itself, being machine code of a unit.
-    is_unit: bool,
+    /// Whether the callee records the frame itself: machine code of a unit, or a stub of the runtime.
+    records_itself: bool,
     /// The state for the landing pad.
     landing: Option<(FrameStateId, LandingResults)>,
 }
@@ -114,7 +114,7 @@ impl Translator<'_> {
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {
         self.store_roots(inst)?;
-        if !call.is_unit {
+        if !call.records_itself {
             self.record_frame();
         }
         let location = self.call_location(inst);
@@ -219,7 +219,7 @@ impl Translator<'_> {
             } else {
                 None
             };
-            self.call(inst, Call { function, signature, args, is_unit: false, landing })?
+            self.call(inst, Call { function, signature, args, records_itself: false, landing })?
         };
         if let (Some(value), Some(ty)) = (data.result, declared.result) {
             let words = match (ty, &results[..]) {
@@ -287,7 +287,7 @@ impl Translator<'_> {
         let function = self.extern_address(protocol.generic);
         let args = smallvec![self.context, base, count, wanted];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(inst, Call { function, signature, args, is_unit: false, landing })?;
+        let results = self.call(inst, Call { function, signature, args, records_itself: false, landing })?;
         self.receive(data, info, results[0], results[1])
     }
     /// Calls a closure through its unit's entry cell.
@@ -309,7 +309,7 @@ impl Translator<'_> {
         let signature = self.signatures.words(&mut self.builder, 3, 2);
         let args = smallvec![self.context, base, count];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(inst, Call { function, signature, args, is_unit: true, landing })?;
+        let results = self.call(inst, Call { function, signature, args, records_itself: true, landing })?;
         self.receive(data, info, results[0], results[1])
     }
 
@@ -326,7 +326,7 @@ impl Translator<'_> {
         let function = self.load_context(types::I64, offsets::POLL_STUB);
         let args = smallvec![self.context];
         let landing = Some((state, LandingResults::None));
-        self.call(inst, Call { function, signature, args, is_unit: false, landing })?;
+        self.call(inst, Call { function, signature, args, records_itself: true, landing })?;
         self.builder.set_cold_block(self.builder.current_block().expect("the call goes on in a block"));
         self.builder.ins().jump(go_on, &[]);
         // What only the cold path has stored is not in its home on the way here.

@@ -2,7 +2,7 @@
 //!
 //! A box in a state is resolved to its payload and kind, so boxes that only frame states use cost no code. Constants go to the
 //! table of constants. Everything else is either in its home, or a context item of the exit's call: the code generator then says
-//! where it has kept it. Items are machine words or floats; a truth value is extended to a word in the cold block.
+//! where it has kept it.
 
 use super::Translator;
 use super::error::LowerError;
@@ -80,8 +80,10 @@ impl Translator<'_> {
                 ExitForm::Landing(results) if is_innermost => results,
                 _ => LandingResults::None,
             };
-            if let LandingResults::Extern(ty) = landing {
-                self.describe_extern_result(&mut description, ty)?;
+            match landing {
+                LandingResults::None => {}
+                LandingResults::Call => self.describe_result(&mut description, Type::Any)?,
+                LandingResults::Extern(ty) => self.describe_result(&mut description, ty)?,
             }
             let result_entries = description.words.len() - header_at - 1 - register_entries;
             if let Some((register, count)) = state.open {
@@ -127,10 +129,10 @@ impl Translator<'_> {
         if let Some(bits) = self.constant_bits(value) {
             return Ok(Spot::Constant(self.records.constant(bits)?));
         }
+        // Floats stay floats: over a System V call they can only be spilled, and a spilled float's place is its bits. Truth
+        // values stay bytes: whoever boxes them looks at the lowest bit.
         let word = self.single(value)?;
-        // Floats stay floats: over a System V call they can only be spilled, and a spilled float's place is its bits.
-        let item = if self.function.ty(value) == Type::I1 { self.to_word(Type::I1, word) } else { word };
-        Ok(description.item(item))
+        Ok(description.item(word))
     }
     /// The home of a collector-managed value, if that is where it is to be found.
     fn home_spot(&self, value: Value, form: ExitForm) -> Option<u32> {
@@ -205,9 +207,9 @@ impl Translator<'_> {
         }
         Ok(())
     }
-    /// An extern's result that the interrupted frame has yet to receive. An unboxed one is boxed as the first kind with such a
-    /// payload.
-    fn describe_extern_result(&mut self, description: &mut Description, ty: Type) -> Result<(), LowerError> {
+    /// The call's (first) result, which the interrupted frame has yet to receive. An unboxed one is boxed as the first kind with
+    /// such a payload.
+    fn describe_result(&mut self, description: &mut Description, ty: Type) -> Result<(), LowerError> {
         let register = Register(0);
         match ty {
             Type::Any => {
