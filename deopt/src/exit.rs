@@ -33,7 +33,7 @@ use surmise_ir::language::Encoding;
 ///
 /// # Safety
 /// Called by the stubs alone: `exit` is what they pushed, its context is alive and on its own thread.
-pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame, has_call_results: u64) -> u64 {
+pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
     // SAFETY: the stub's frame, written by nobody else until this function returns.
     let exit = unsafe { &mut *exit };
     let context = exit.context;
@@ -51,9 +51,7 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame, has_call_result
     // SAFETY: no reference into the state is held; a plan that was pushed stays in place until it is popped below.
     let plan = unsafe {
         let plan = (*state).rebuilds.push(candidate.language.encoding);
-        let call_results =
-            (has_call_results != 0).then(|| GuestResults { first: exit.results[0], second: exit.results[1] });
-        capture(&mut *plan, &candidate, point, exit, call_results);
+        capture(&mut *plan, &candidate, point, exit);
         &*plan
     };
     let glue = {
@@ -186,9 +184,8 @@ impl Reader<'_> {
             }
             (Boxing::Whole, Encoding::Word) => Boxed::from_word(word),
             (Boxing::Whole, Encoding::Pair) => {
-                let tag = if entry.place() == Place::Result(0) { word & 0xffff_ffff } else { word };
                 let payload = self.next();
-                Boxed::pair(tag, self.places.word(payload.place()))
+                Boxed::pair(word, self.places.word(payload.place()))
             }
         };
         self.plan.push(entry.register(), value);
@@ -214,6 +211,12 @@ impl Reader<'_> {
             self.value();
             self.plan.value_count() - 1
         });
+        let call_results = header.call_results.then(|| {
+            let [first, second] = self.places.exit.results;
+            let results = GuestResults { first, second };
+            self.plan.push(NO_REGISTER, results.first(self.plan.encoding));
+            (self.plan.value_count() - 1, results.further(self.plan.encoding) as u64)
+        });
         self.plan.frames.push(FrameRecord {
             unit: header.unit,
             resume: ResumePoint { pc: header.pc, when: header.when },
@@ -222,30 +225,24 @@ impl Reader<'_> {
             results,
             callee,
             open,
+            call_results,
         });
         header.has_parent
     }
 }
 
 /// Fills a plan from a compiled frame.
-fn capture(
-    plan: &mut RebuildPlan,
-    candidate: &Candidate,
-    point: u32,
-    exit: &ExitFrame,
-    call_results: Option<GuestResults>,
-) {
+fn capture(plan: &mut RebuildPlan, candidate: &Candidate, point: u32, exit: &ExitFrame) {
     let places = Places { candidate, exit, point };
     plan.candidate = candidate.id;
     plan.point = point;
     plan.reason = candidate.deopt.reasons[point as usize];
     plan.window = places.frame_word(candidate.window_home) as *mut u8;
     plan.argument_count = candidate.argument_count_home.map(|home| places.frame_word(home));
-    plan.call_results = call_results;
     let at = candidate.deopt.points[point as usize].state as usize;
     let mut reader = Reader { places, plan, words: &candidate.deopt.states, at };
     while reader.frame() {}
 }
 
-/// The register that entries use which belong to no register (results, callees, counts).
-pub const NO_REGISTER: Register = Register(0);
+/// The register of values that belong to no register.
+const NO_REGISTER: Register = Register(0);

@@ -35,13 +35,16 @@ impl GuestResults {
     pub fn word(word: u64, further: i64) -> GuestResults {
         GuestResults { first: word, second: further as u64 }
     }
-    /// How many results there are.
-    pub fn count(self, encoding: Encoding) -> u64 {
-        let further = match encoding {
+    /// How many results there are besides the first; -1 if there is none at all.
+    pub fn further(self, encoding: Encoding) -> i64 {
+        match encoding {
             Encoding::Pair => (self.first as i64) >> 32,
             Encoding::Word => self.second as i64,
-        };
-        (further + 1) as u64
+        }
+    }
+    /// How many results there are.
+    pub fn count(self, encoding: Encoding) -> u64 {
+        (self.further(encoding) + 1) as u64
     }
     /// The first result.
     pub fn first(self, encoding: Encoding) -> crate::boxed::Boxed {

@@ -27,6 +27,8 @@ pub(crate) struct FrameRecord {
     pub results: Range<u32>,
     pub callee: Option<u32>,
     pub open: Option<(Register, u64)>,
+    /// The first result's value, and the number of further ones in the machine form's own type.
+    pub call_results: Option<(u32, u64)>,
 }
 
 /// All frames that replace one compiled frame.
@@ -37,7 +39,6 @@ pub struct RebuildPlan {
     pub(crate) reason: ExitReason,
     pub(crate) window: *mut u8,
     pub(crate) argument_count: Option<u64>,
-    pub(crate) call_results: Option<GuestResults>,
     pub(crate) frames: SmallVec<[FrameRecord; 4]>,
     /// Boxed values, each of one or two words. Cells, since the collector writes them while the host reads the plan.
     words: Vec<Cell<u64>>,
@@ -54,7 +55,6 @@ impl RebuildPlan {
             reason: ExitReason::Invalidated,
             window: std::ptr::null_mut(),
             argument_count: None,
-            call_results: None,
             frames: SmallVec::new(),
             words: Vec::new(),
             names: Vec::new(),
@@ -102,11 +102,6 @@ impl RebuildPlan {
     /// How many arguments the outermost frame was called with, where the candidate keeps it.
     pub fn argument_count(&self) -> Option<u64> {
         self.argument_count
-    }
-    /// At a landing pad: the results of the call that the innermost frame was in, in machine form. After a guest call this is
-    /// where their number is; a first result that is collector-managed is to be read from the frame's results instead.
-    pub fn call_results(&self) -> Option<GuestResults> {
-        self.call_results
     }
     /// The frames, innermost first. The last one is the outermost: the compiled frame's own unit.
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = FrameImage<'_>> + ExactSizeIterator {
@@ -163,6 +158,16 @@ impl<'a> FrameImage<'a> {
     pub fn results(&self) -> impl ExactSizeIterator<Item = Boxed> + use<'a> {
         let plan = self.plan;
         self.record.results.clone().map(move |index| plan.value(index))
+    }
+    /// The results of the guest call that it was in, in machine form (a frame that was invalidated during a call): the first one is
+    /// here, and if their number is not one, all are in the window as well, as after any guest call.
+    pub fn call_results(&self) -> Option<GuestResults> {
+        let (index, further) = self.record.call_results?;
+        let first = self.plan.value(index);
+        Some(match self.plan.encoding {
+            Encoding::Pair => GuestResults::pair(first.tag() as u32, first.payload(), further as i32),
+            Encoding::Word => GuestResults::word(first.word(), further as i64),
+        })
     }
     /// The open run of values in its window: where it starts, and its length.
     pub fn open(&self) -> Option<(Register, u64)> {

@@ -83,7 +83,7 @@ impl EntryRecord {
 /// What an exit stub pushes, lowest address first: the registers of the compiled frame as they were at the call.
 #[repr(C)]
 pub struct ExitFrame {
-    /// In: the results that a landing pad received. Out: the frame's results, if the status is [`Status::Returned`].
+    /// In: the results that a landing pad received (zero for guards). Out: the frame's results, if the status is [`Status::Returned`].
     pub results: [u64; 2],
     /// The context.
     pub context: *mut Context,
@@ -213,7 +213,6 @@ mod native {
         naked_asm!(
             "xor esi, esi",
             "xor edx, edx",
-            "xor ecx, ecx",
             "jmp {exit}",
             exit = sym exit,
         )
@@ -226,13 +225,12 @@ mod native {
     #[unsafe(naked)]
     pub unsafe extern "C" fn landing_exit(context: *mut Context, first: u64, second: u64) {
         naked_asm!(
-            "mov ecx, 1",
             "jmp {exit}",
             exit = sym exit,
         )
     }
 
-    /// Both exits: pushes an [`ExitFrame`] and lets the Rust part rebuild the frames. rcx: whether there are call results.
+    /// Both exits: pushes an [`ExitFrame`], with the call's results from rsi and rdx, and lets the Rust part rebuild the frames.
     #[unsafe(naked)]
     unsafe extern "C" fn exit() {
         naked_asm!(
@@ -250,7 +248,6 @@ mod native {
             "push rdx",
             "push rsi",
             "mov rdi, rsp",
-            "mov rsi, rcx",
             "call {deoptimize}",
             "test rax, rax",
             "jnz 2f",

@@ -1,0 +1,11 @@
+//! The native side of the crate, with candidates written by hand.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod assembler;
+mod enter;
+mod exit;
+mod host;
+mod lifecycle;
+mod measure;
+mod roots;
+mod stops;
