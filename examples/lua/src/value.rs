@@ -9,7 +9,7 @@
 //!   words are equal;
 //! * the payload of a collectable value is the address of a live [`crate::object::Header`].
 
-use crate::object::{Cell, Header, LuaClosure, LuaString, NativeFunction, Table, Userdata};
+use crate::object::{Cell, Header, LuaClosure, LuaString, NativeFunction, Table, Thread, Userdata};
 
 /// What a value is. The order matters: falsy values are found among the tags `<= Bool`, numbers are `Int` and `Float`, and
 /// everything from `String` on is a pointer to a heap object.
@@ -103,6 +103,11 @@ impl Value {
     pub fn userdata(object: *mut Userdata) -> Value {
         Value { tag: Tag::Userdata as u64, payload: object as u64 }
     }
+    /// A coroutine.
+    #[inline(always)]
+    pub fn thread(object: *mut Thread) -> Value {
+        Value { tag: Tag::Thread as u64, payload: object as u64 }
+    }
     /// A captured variable's box.
     #[inline(always)]
     pub fn cell(object: *mut Cell) -> Value {
@@ -133,6 +138,11 @@ impl Value {
     #[inline(always)]
     pub fn is_heap(self) -> bool {
         self.tag >= FIRST_HEAP_TAG
+    }
+    /// Whether the value may be the address of a young object: strings never are. What a write barrier asks first.
+    #[inline(always)]
+    pub fn may_be_young(self) -> bool {
+        self.tag > Tag::String as u64
     }
     /// Whether the value counts as false in a condition: `nil` and `false`.
     #[inline(always)]
@@ -180,6 +190,12 @@ impl Value {
     pub fn as_userdata(self) -> *mut Userdata {
         debug_assert!(self.is(Tag::Userdata));
         self.payload as *mut Userdata
+    }
+    /// The coroutine. The tag must be `Thread`.
+    #[inline(always)]
+    pub fn as_thread(self) -> *mut Thread {
+        debug_assert!(self.is(Tag::Thread));
+        self.payload as *mut Thread
     }
     /// The box object. The tag must be `Cell`.
     #[inline(always)]

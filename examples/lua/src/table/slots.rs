@@ -1,0 +1,91 @@
+//! Named properties: adding keys, dictionary mode, and what a change means for others' cached lookups.
+
+use super::hash;
+use crate::heap::Heap;
+use crate::object::{Buffer, FLAG_CLASS_LIKE, FLAG_OLD, Header, LuaString, TABLE_GLOBALS, Table};
+use crate::shape::{MAXIMUM_GLOBALS, MAXIMUM_PROPERTIES};
+use crate::value::Value;
+
+/// Room for properties when the first one comes without a hint.
+const FIRST_SLOTS: u32 = 4;
+
+/// To be called when a field with a string key of a class-like table changes: if it comes, goes, or is a metamethod's, cached
+/// lookups through the table are void.
+#[inline]
+pub(crate) fn note_class_change(heap: &mut Heap, key: *mut LuaString, before: Value, after: Value) {
+    if before.is_nil() != after.is_nil() || LuaString::bytes(key).starts_with(b"__") {
+        heap.class_epoch += 1;
+    }
+}
+
+/// The number of properties that a table may have.
+pub(crate) fn property_limit(table: *mut Table) -> u32 {
+    // SAFETY: the table is live.
+    if unsafe { (*table).header.extra } & TABLE_GLOBALS != 0 { MAXIMUM_GLOBALS } else { MAXIMUM_PROPERTIES }
+}
+
+/// Adds a property to a table that is no dictionary and does not have it. The key is interned, the value not nil.
+pub(crate) fn add_property(heap: &mut Heap, table: *mut Table, key: *mut LuaString, value: Value) {
+    // SAFETY: the table is live; the slot exists before the shape says so.
+    unsafe {
+        let shape = heap.shapes.with_key((*table).shape, key, property_limit(table));
+        if shape.is_null() {
+            to_dictionary(heap, table);
+            hash::set(heap, table, Value::string(key), value);
+            return;
+        }
+        let slot = (*(*table).shape).count;
+        if slot >= (*table).slot_capacity {
+            reserve_slots(heap, table, (slot * 2).max(FIRST_SLOTS));
+        }
+        *Buffer::values((*table).slots).add(slot as usize) = value;
+        (*table).shape = shape;
+        if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
+            heap.class_epoch += 1;
+        }
+        heap.barrier_value(table as *mut Header, value);
+    }
+}
+
+/// Makes room for at least `capacity` properties.
+pub fn reserve_slots(heap: &mut Heap, table: *mut Table, capacity: u32) {
+    // SAFETY: the table is live; its shape counts how many slots are initialized.
+    unsafe {
+        if capacity <= (*table).slot_capacity {
+            return;
+        }
+        let before = (*table).slots;
+        let slots = heap.new_buffer(table, capacity, false);
+        if !before.is_null() {
+            let count = (*(*table).shape).count as usize;
+            std::ptr::copy_nonoverlapping(Buffer::values(before), Buffer::values(slots), count);
+        }
+        (*table).slots = slots;
+        (*table).slot_capacity = capacity;
+        heap.free_part(before as *mut Header);
+    }
+}
+
+/// Moves all properties to the hash part.
+pub(crate) fn to_dictionary(heap: &mut Heap, table: *mut Table) {
+    // SAFETY: the table is live; its shape counts how many slots are initialized.
+    unsafe {
+        let shape = (*table).shape;
+        let slots = (*table).slots;
+        debug_assert!(!(*shape).is_dictionary());
+        (*table).shape = heap.shapes.dictionary_of(shape);
+        (*table).slots = std::ptr::null_mut();
+        (*table).slot_capacity = 0;
+        for slot in 0..(*shape).count {
+            let value = *Buffer::values(slots).add(slot as usize);
+            if !value.is_nil() {
+                hash::set(heap, table, Value::string((*shape).key(slot)), value);
+            }
+        }
+        heap.free_part(slots as *mut Header);
+        if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
+            heap.class_epoch += 1;
+        }
+        debug_assert!((*table).header.flags & FLAG_OLD == 0 || (*table).slots.is_null());
+    }
+}
