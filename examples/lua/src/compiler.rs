@@ -20,7 +20,6 @@ mod table;
 
 use crate::ast::*;
 use crate::bytecode::{Instruction, LocalInfo, UpvalueInfo, UpvalueSource};
-use crate::lexer::chunk_display_name;
 use crate::parser;
 
 pub use crate::lexer::SyntaxError;
@@ -29,7 +28,10 @@ use emit::FunctionState;
 /// Longest string that an instruction with a cache may have as its key.
 const MAX_FIELD_NAME: usize = 40;
 
-type Generate<T> = Result<T, SyntaxError>;
+/// The one thing that the code generator can fail for: a function needs more registers than there are.
+struct TooManyRegisters;
+
+type Generate<T> = Result<T, TooManyRegisters>;
 
 /// A constant of a function.
 #[derive(Clone, PartialEq, Debug)]
@@ -76,25 +78,29 @@ pub fn compile(source: &[u8], chunk_name: &str) -> Result<Function, SyntaxError>
     let ast = parser::parse(source, chunk_name)?;
     let mut generator = Generator {
         ast: &ast,
-        chunk_name,
         registers: vec![0; ast.variables.len()],
         label_positions: vec![None; ast.labels.len()],
         label_jumps: vec![emit::JumpList::EMPTY; ast.labels.len()],
+        latest: ExpressionId(0),
         state: FunctionState::new(),
     };
-    generator.function(FunctionId(0), None)
+    generator.function(FunctionId(0), None).map_err(|TooManyRegisters| {
+        let message = "function or expression needs too many registers";
+        parser::error_behind(source, chunk_name, generator.latest, message)
+    })
 }
 
 /// The code generator: one for a chunk.
 struct Generator<'a> {
     ast: &'a Ast,
-    chunk_name: &'a str,
     /// The register of each variable that is in scope.
     registers: Vec<u8>,
     /// Where labels stand in the code, of those that have been reached.
     label_positions: Vec<Option<u32>>,
     /// Jumps to labels that have not been reached.
     label_jumps: Vec<emit::JumpList>,
+    /// The expression that was pushed last.
+    latest: ExpressionId,
     /// The function that is being compiled.
     state: FunctionState,
 }
@@ -143,11 +149,5 @@ impl Generator<'_> {
             lines: state.lines,
             locals: state.locals,
         })
-    }
-
-    /// An error at the current line that names no token.
-    fn error(&self, message: &str) -> SyntaxError {
-        let text = format!("{}:{}: {message}", chunk_display_name(self.chunk_name), self.state.line);
-        SyntaxError { message: text.into_bytes().into() }
     }
 }

@@ -34,6 +34,8 @@ struct Parser<'s> {
     is_vararg: bool,
     /// The latest expression that came from the name of a compile-time constant: assigning to it needs its own message.
     constant_name: Option<(ExpressionId, Symbol)>,
+    /// Where to stop with an error: behind the token that follows this expression.
+    stop_behind: Option<(ExpressionId, &'s str)>,
     expressions: Vec<Expression>,
     lists: Vec<ExpressionId>,
     items: Vec<Item>,
@@ -49,35 +51,7 @@ struct Parser<'s> {
 
 /// Parses a chunk.
 pub fn parse(source: &[u8], chunk_name: &str) -> Result<Ast, SyntaxError> {
-    let mut lexer = Lexer::new(source, chunk_name);
-    if source.len() > i32::MAX as usize {
-        return Err(lexer.error("chunk too large", Near::Nothing));
-    }
-    let environment = lexer.symbols.intern(b"_ENV");
-    // A token of Lua is a few bytes long: a vector that starts at a fraction of the source's length seldom has to grow.
-    let guess = source.len() / 8;
-    let mut parser = Parser {
-        lexer,
-        token: Token::EndOfSource,
-        span: 0..0,
-        lookahead: None,
-        last_line: 1,
-        levels: 0,
-        scopes: Scopes::new(environment),
-        environment,
-        is_vararg: true,
-        constant_name: None,
-        expressions: Vec::with_capacity(guess),
-        lists: Vec::with_capacity(guess / 2),
-        items: Vec::new(),
-        statements: Vec::with_capacity(guess / 4),
-        clauses: Vec::new(),
-        functions: vec![None],
-        open_list: Vec::new(),
-        open_items: Vec::new(),
-        open_statements: Vec::new(),
-        open_clauses: Vec::new(),
-    };
+    let mut parser = Parser::new(source, chunk_name)?;
     parser.main_function()?;
     Ok(Ast {
         symbols: parser.lexer.symbols,
@@ -91,6 +65,57 @@ pub fn parse(source: &[u8], chunk_name: &str) -> Result<Ast, SyntaxError> {
         labels: parser.scopes.labels,
         gotos: parser.scopes.gotos,
     })
+}
+
+/// The error that only the code generator finds: when the expression is put into a register, which Lua does as soon as the
+/// token behind it has been taken. The tree does not know where that is, so the source is parsed again up to there.
+pub fn error_behind<'s>(
+    source: &'s [u8],
+    chunk_name: &str,
+    expression: ExpressionId,
+    message: &'s str,
+) -> SyntaxError {
+    let mut parser = match Parser::new(source, chunk_name) {
+        Ok(parser) => parser,
+        Err(error) => return error,
+    };
+    parser.stop_behind = Some((expression, message));
+    parser.main_function().err().unwrap_or_else(|| parser.error(message))
+}
+
+impl<'s> Parser<'s> {
+    fn new(source: &'s [u8], chunk_name: &str) -> Parse<Parser<'s>> {
+        let mut lexer = Lexer::new(source, chunk_name);
+        if source.len() > i32::MAX as usize {
+            return Err(lexer.error("chunk too large", Near::Nothing));
+        }
+        let environment = lexer.symbols.intern(b"_ENV");
+        // A token of Lua is a few bytes long: a vector that starts at a fraction of the source's length seldom has to grow.
+        let guess = source.len() / 8;
+        Ok(Parser {
+            lexer,
+            token: Token::EndOfSource,
+            span: 0..0,
+            lookahead: None,
+            last_line: 1,
+            levels: 0,
+            scopes: Scopes::new(environment),
+            environment,
+            is_vararg: true,
+            constant_name: None,
+            stop_behind: None,
+            expressions: Vec::with_capacity(guess),
+            lists: Vec::with_capacity(guess / 2),
+            items: Vec::new(),
+            statements: Vec::with_capacity(guess / 4),
+            clauses: Vec::new(),
+            functions: vec![None],
+            open_list: Vec::new(),
+            open_items: Vec::new(),
+            open_statements: Vec::new(),
+            open_clauses: Vec::new(),
+        })
+    }
 }
 
 impl Parser<'_> {
@@ -129,7 +154,12 @@ impl Parser<'_> {
                 self.span = self.lexer.token_span();
             }
         }
-        Ok(())
+        match self.stop_behind {
+            Some((expression, message)) if self.expressions.len() > expression.0 as usize => {
+                Err(self.error(message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The token behind the current one.

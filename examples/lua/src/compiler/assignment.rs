@@ -168,9 +168,9 @@ impl Generator<'_> {
             } else {
                 self.push(*value)?;
             }
-            // Values in excess are evaluated all the same.
-            self.state.free = self.state.free.min(end);
         }
+        // Values in excess have been evaluated all the same.
+        self.state.free = self.state.free.min(end);
         let missing = end - self.state.free;
         let register = self.reserve(missing)?;
         self.load_nil(register, missing);

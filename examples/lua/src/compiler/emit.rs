@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Constant, Function, Generate, Generator};
+use super::{Constant, Function, Generate, Generator, TooManyRegisters};
 use crate::ast::*;
 use crate::bytecode::{Instruction, LocalInfo, Op};
 use crate::lexer::symbols::Symbol;
@@ -167,7 +167,7 @@ impl Generator<'_> {
     pub(super) fn need(&mut self, count: u32) -> Generate<()> {
         let end = self.state.free.saturating_add(count);
         if end >= MAX_REGISTERS {
-            return Err(self.error("function or expression needs too many registers"));
+            return Err(TooManyRegisters);
         }
         self.state.register_count = self.state.register_count.max(end);
         Ok(())

@@ -10,6 +10,7 @@ impl Generator<'_> {
     /// Evaluates an expression into the next free register and takes that.
     pub(super) fn push(&mut self, id: ExpressionId) -> Generate<u8> {
         let register = self.next_register();
+        self.latest = id;
         self.need(1)?;
         self.value(id, register)?;
         self.reserve(1)

@@ -89,13 +89,16 @@ impl Parser<'_> {
 
     fn if_statement(&mut self, line: u32) -> Parse<()> {
         let start = self.open_clauses.len();
-        while matches!(self.token, Token::If | Token::ElseIf) {
+        loop {
             self.advance()?;
             let condition = self.expression()?;
             self.expect(Token::Then)?;
             let then_line = self.last_line;
             let body = self.block()?;
             self.open_clauses.push(Clause { condition, line: then_line, body });
+            if self.token != Token::ElseIf {
+                break;
+            }
         }
         let otherwise = if self.accept(Token::Else)? { Some(self.block()?) } else { None };
         self.expect_match(Token::End, Token::If, line)?;
@@ -342,10 +345,10 @@ impl Parser<'_> {
             self.check_place(next)?;
             self.open_list.push(next);
         }
-        self.levels = levels;
         self.expect(Token::Character(b'='))?;
         let targets = self.finish_list(start);
         let values = self.expression_list()?;
+        self.levels = levels;
         self.open_statements.push(Statement::Assign { targets, values, line: self.last_line });
         Ok(())
     }
