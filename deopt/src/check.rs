@@ -120,6 +120,13 @@ impl Checker<'_> {
             let size = if self.language.encoding == Encoding::Pair { 2 } else { 1 };
             let values = [header.register_entries as usize, header.result_entries as usize];
             at += 1;
+            if header.call_results && header.result_entries as usize != size {
+                return Err(self.error(
+                    "deopt point",
+                    point,
+                    "a guest call's results are not one boxed value",
+                ));
+            }
             for count in values {
                 self.values(point, at, count)?;
                 at += count;

@@ -25,7 +25,7 @@ use crate::stubs::{ExitFrame, Status, enter_return_address};
 use crate::table::{Boxing, FrameHeader, Located, Place};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use surmise_ir::entity::{KindId, Register};
+use surmise_ir::entity::KindId;
 use surmise_ir::frame_state::ResumePoint;
 use surmise_ir::language::Encoding;
 
@@ -202,7 +202,14 @@ impl Reader<'_> {
     fn frame(&mut self) -> bool {
         let header: FrameHeader = self.places.candidate.deopt.headers[self.next().0 as usize];
         let registers = self.values(header.register_entries);
-        let results = self.values(header.result_entries);
+        let mut results = self.values(header.result_entries);
+        let call_results = header.call_results.then(|| {
+            let [first, second] = self.places.exit.results;
+            let machine = GuestResults { first, second };
+            // The machine form has the number of further results in the tag's upper half.
+            self.plan.replace(results.start, machine.first(self.plan.encoding));
+            (std::mem::replace(&mut results.start, results.end), machine.further(self.plan.encoding) as u64)
+        });
         let open = header.open.map(|register| {
             let entry = self.next();
             (register, self.places.word(entry.place()))
@@ -210,12 +217,6 @@ impl Reader<'_> {
         let callee = header.has_callee.then(|| {
             self.value();
             self.plan.value_count() - 1
-        });
-        let call_results = header.call_results.then(|| {
-            let [first, second] = self.places.exit.results;
-            let results = GuestResults { first, second };
-            self.plan.push(NO_REGISTER, results.first(self.plan.encoding));
-            (self.plan.value_count() - 1, results.further(self.plan.encoding) as u64)
         });
         self.plan.frames.push(FrameRecord {
             unit: header.unit,
@@ -243,6 +244,3 @@ fn capture(plan: &mut RebuildPlan, candidate: &Candidate, point: u32, exit: &Exi
     let mut reader = Reader { places, plan, words: &candidate.deopt.states, at };
     while reader.frame() {}
 }
-
-/// The register of values that belong to no register.
-const NO_REGISTER: Register = Register(0);

@@ -41,6 +41,10 @@ pub mod code_map;
 pub mod context;
 pub mod entry;
 pub mod events;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    expect(dead_code, reason = "only the stubs call it")
+)]
 pub mod exit;
 pub mod frames;
 pub mod guard_tree;

@@ -75,6 +75,14 @@ impl RebuildPlan {
             self.words.push(Cell::new(value.payload()));
         }
     }
+    /// Replaces a value, while the plan is filled.
+    pub(crate) fn replace(&mut self, index: u32, value: Boxed) {
+        let at = index as usize * self.stride();
+        self.words[at].set(value.tag());
+        if self.encoding == Encoding::Pair {
+            self.words[at + 1].set(value.payload());
+        }
+    }
     fn value(&self, index: u32) -> Boxed {
         let at = index as usize * self.stride();
         match self.encoding {
@@ -154,7 +162,8 @@ impl<'a> FrameImage<'a> {
         let plan = self.plan;
         self.record.registers.clone().map(move |index| (plan.names[index as usize], plan.value(index)))
     }
-    /// Results of its bytecode instruction that it has yet to receive.
+    /// Results of its bytecode instruction that it has yet to receive. None if they are those of a guest call, see
+    /// [`FrameImage::call_results`].
     pub fn results(&self) -> impl ExactSizeIterator<Item = Boxed> + use<'a> {
         let plan = self.plan;
         self.record.results.clone().map(move |index| plan.value(index))

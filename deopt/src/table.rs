@@ -26,8 +26,8 @@ pub enum Place {
     Register(u8),
     /// In the candidate's table of constants.
     Constant(u16),
-    /// In the machine results of the extern call that the landing pad belongs to: 0 is the first result word, 1 the second. (The
-    /// results of guest calls are spoken of by [`FrameHeader::call_results`] alone.)
+    /// In the machine results of the call that the landing pad belongs to: 0 is the first result word, 1 the second. With
+    /// [`FrameHeader::call_results`] set, only the low 32 bits of word 0 count as the tag of a pair.
     Result(u8),
 }
 

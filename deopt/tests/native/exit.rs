@@ -185,10 +185,9 @@ fn a_landing_pad_delivers_the_results_of_its_guest_call() {
     let ((hop, _), (cell, _)) = (host.unit(UnitId(1)), host.unit(UnitId(2)));
     let mut code = Assembler::new();
     code.call_cell((&raw const *hop).cast(), 32, 0, &[]);
-    code.landing_exit(&[(
-        FrameHeader { call_results: true, ..header(UnitId(2), 5, When::After, 0, 0) },
-        &[],
-    )]);
+    let entries = [located(0, Boxing::Whole, Place::Result(0)), located(0, Boxing::Whole, Place::Result(1))];
+    let header = FrameHeader { call_results: true, ..header(UnitId(2), 5, When::After, 0, 2) };
+    code.landing_exit(&[(header, &entries)]);
     host.install(code.finish("landing", UnitId(2), &[]));
     // Three results: their number is beside the first one's tag.
     host.call_unit = Some(Box::new(|_, _, _, _| Ok(GuestResults::pair(OBJECT as u32, 0x7000, 2))));
@@ -198,6 +197,7 @@ fn a_landing_pad_delivers_the_results_of_its_guest_call() {
         Ok(())
     }));
     assert_eq!(host.enter(&runloop, cell, 1, 0), Outcome::Resumed);
+    assert_eq!(host.committed[0].0[0].results, []);
     let results = host.committed[0].0[0].call_results.expect("a guest call's landing pad has results");
     assert_eq!(results.count(Encoding::Pair), 3);
     assert_eq!(results.first(Encoding::Pair), Boxed::pair(OBJECT, 0x7010));
@@ -293,4 +293,43 @@ fn deopts_are_counted_and_the_observer_is_told_when_it_wants() {
     let told: Vec<u32> = observer.0.lock().expect("no panic").iter().map(|told| told.0).collect();
     assert_eq!(told, [1, 4, 16]);
     assert_eq!(runloop.events().len(), surmise_deopt::events::REMEMBERED_EVENTS);
+}
+
+#[test]
+fn values_of_one_word() {
+    use surmise_ir::language::{Kind, KindForm, Language, WordPayload};
+    use surmise_ir::types::Type;
+    let mut language = Language::new("words", Encoding::Word);
+    let mut kind = |name: &str, payload, pattern, unbox| {
+        let form = KindForm::Word { mask: 3, pattern, unbox };
+        language.kinds.push(Kind { name: name.to_owned(), payload: Some(payload), form });
+    };
+    kind("small", Type::I64, 1, WordPayload::Shifted(2));
+    kind("object", Type::Ref, 2, WordPayload::Offset);
+    let (runloop, mut host) = TestHost::without_externs(language);
+    let ((inner, _), (outer, _)) = (host.unit(UnitId(1)), host.unit(UnitId(2)));
+    let mut code = Assembler::new();
+    code.constant(RBX, 0x100).constant(RAX, -2i64 as u64).store_home(RAX, -5);
+    let entries = [
+        of_kind(0, 0, Place::Frame(-5)),
+        of_kind(1, 1, Place::Register(RBX)),
+        located(2, Boxing::Whole, Place::Frame(-5)),
+    ];
+    code.guard_exit(&[(header(UnitId(1), 1, When::Before, 3, 0), &entries)]);
+    host.install(code.finish("inner", UnitId(1), &[]));
+    let mut code = Assembler::new();
+    code.call_cell((&raw const *inner).cast(), 16, 0, &[]);
+    let header = FrameHeader { call_results: true, ..header(UnitId(2), 5, When::After, 0, 1) };
+    code.landing_exit(&[(header, &[located(0, Boxing::Whole, Place::Result(0))])]);
+    host.install(code.finish("outer", UnitId(2), &[]));
+    host.resume = Some(Box::new(|_, _| Ok(GuestResults::word(0x202, 4))));
+    host.allocate = Some(Box::new(|host, _, _| {
+        host.move_roots(0x100);
+        Ok(())
+    }));
+    assert_eq!(host.enter(&runloop, outer, 1, 0), Outcome::Resumed);
+    let words: Vec<u64> = host.committed[0].0[0].registers.iter().map(|(_, value)| value.word()).collect();
+    assert_eq!(words, [0xf9, 0x202, 0xfe]);
+    let results = host.committed[1].0[0].call_results.expect("a guest call's landing pad has results");
+    assert_eq!((results.count(Encoding::Word), results.first(Encoding::Word).word()), (5, 0x302));
 }

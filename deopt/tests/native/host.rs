@@ -104,6 +104,9 @@ pub struct TestHost {
     pub callback: Option<Callback>,
     pub poll: Option<Poll>,
     pub panic_in_commit: bool,
+    /// Reads committed frames without keeping them.
+    pub only_read: bool,
+    pub checksum: u64,
 }
 
 /// Takes a method out for the time of its call, so that it can have the whole host.
@@ -125,6 +128,13 @@ impl Host for TestHost {
     }
     fn commit_frames(&mut self, plan: &RebuildPlan, activation: Activation) {
         assert!(!self.panic_in_commit, "commit fails");
+        if self.only_read {
+            let values = plan.frames().flat_map(|frame| frame.registers());
+            self.checksum = values.fold(self.checksum, |sum, (register, value)| {
+                sum.wrapping_add(value.payload()).rotate_left(register.0.into())
+            });
+            return;
+        }
         self.committed.push((copy(plan), activation));
     }
     fn resume(&mut self, runloop: &Runloop<Self>) -> Result<GuestResults, Thrown> {
@@ -159,11 +169,18 @@ impl TestHost {
     pub fn new() -> (RunloopGuard<TestHost>, TestHost) {
         TestHost::with(language(), 1 << 20)
     }
+    pub fn without_externs(language: Language) -> (RunloopGuard<TestHost>, TestHost) {
+        let space = CodeSpace::new(1 << 20).expect("an arena");
+        // SAFETY: there is no extern.
+        TestHost::of(unsafe { Isolate::new(&space, &Arc::new(language), &[]) }.expect("an isolate"))
+    }
     pub fn with(language: Arc<Language>, code_budget: usize) -> (RunloopGuard<TestHost>, TestHost) {
         let space = CodeSpace::new(code_budget).expect("an arena");
         // SAFETY: `callback` is as the language declares it.
         let isolate = unsafe { Isolate::new(&space, &language, &[("callback", callback as *const u8)]) };
-        let isolate = isolate.expect("all externs have addresses");
+        TestHost::of(isolate.expect("all externs have addresses"))
+    }
+    fn of(isolate: Arc<Isolate>) -> (RunloopGuard<TestHost>, TestHost) {
         let host = TestHost {
             isolate: isolate.clone(),
             stack: vec![0; 1 << 16].into(),
@@ -174,6 +191,8 @@ impl TestHost {
             callback: None,
             poll: None,
             panic_in_commit: false,
+            only_read: false,
+            checksum: 0,
         };
         (Runloop::register(&isolate).expect("native code is supported"), host)
     }
@@ -217,12 +236,12 @@ impl TestHost {
             self.isolate.visit_roots(&mut |root| match root {
                 surmise_deopt::frames::RootWord::Ref(word) => {
                     seen.push(*word);
-                    *word += distance;
+                    *word = word.wrapping_add(distance);
                 }
                 surmise_deopt::frames::RootWord::Any(words) => {
                     let payload = words.last_mut().expect("a value has words");
                     seen.push(*payload);
-                    *payload += distance;
+                    *payload = payload.wrapping_add(distance);
                 }
             })
         };
