@@ -5,11 +5,14 @@
 //! block parameters. Instructions are one uniform record, so that generic code (printing, renaming, dominance checks) is
 //! written once; what they mean is in [`crate::opcode`].
 
-use crate::entity::{Block, ExternId, FieldId, FrameId, FrameStateId, Inst, KindId, OperationId, Pc, Register, SlotId, UnitId, Value};
+use crate::entity::{
+    Block, ExternId, FieldId, FrameId, FrameStateId, Inst, KindId, OperationId, Pc, Register, SlotId, UnitId,
+    Value,
+};
 use crate::frame_state::{FrameInfo, FrameState};
 use crate::guard::GuardReason;
 use crate::language::{Language, Recipe};
-use crate::opcode::{FloatCondition, IntCondition, Opcode};
+use crate::opcode::{FloatCondition, ImmediateForm, IntCondition, Opcode};
 use crate::types::Type;
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};
@@ -71,6 +74,29 @@ pub enum Immediate {
     Register(Register),
     /// A guest call.
     Call(CallInfo),
+}
+
+impl Immediate {
+    /// What kind of immediate this is.
+    pub fn form(&self) -> ImmediateForm {
+        match self {
+            Immediate::None => ImmediateForm::None,
+            Immediate::Integer(_) => ImmediateForm::Integer,
+            Immediate::Float(_) => ImmediateForm::Float,
+            Immediate::Boolean(_) => ImmediateForm::Boolean,
+            Immediate::Kind(_) => ImmediateForm::Kind,
+            Immediate::KindReason(..) => ImmediateForm::KindReason,
+            Immediate::Reason(_) => ImmediateForm::Reason,
+            Immediate::IntCondition(_) => ImmediateForm::IntCondition,
+            Immediate::FloatCondition(_) => ImmediateForm::FloatCondition,
+            Immediate::Field(_) => ImmediateForm::Field,
+            Immediate::Extern(_) => ImmediateForm::Extern,
+            Immediate::Slot(_) => ImmediateForm::Slot,
+            Immediate::Operation(..) => ImmediateForm::Operation,
+            Immediate::Register(_) => ImmediateForm::Register,
+            Immediate::Call(_) => ImmediateForm::Call,
+        }
+    }
 }
 
 /// A jump's target with the values for its parameters.
@@ -288,7 +314,9 @@ impl Function {
     }
     /// The blocks that may follow a block.
     pub fn successors(&self, block: Block) -> impl Iterator<Item = Block> + '_ {
-        self.terminator(block).into_iter().flat_map(|inst| self.insts[inst].targets.iter().map(|target| target.block))
+        self.terminator(block)
+            .into_iter()
+            .flat_map(|inst| self.insts[inst].targets.iter().map(|target| target.block))
     }
     /// The slot with this recipe, a new one if there is none yet.
     pub fn slot(&mut self, recipe: Recipe) -> SlotId {
@@ -312,6 +340,27 @@ impl Function {
     /// The size of the outermost window with all inlined windows, in registers.
     pub fn window_size(&self) -> u16 {
         self.frames.values().map(|frame| frame.window + frame.register_count).max().unwrap_or(0)
+    }
+
+    /// Whether what an immediate names is there.
+    pub fn immediate_exists(&self, language: &Language, immediate: &Immediate) -> bool {
+        match *immediate {
+            Immediate::Kind(kind) | Immediate::KindReason(kind, _) => language.kinds.is_valid(kind),
+            Immediate::Field(field) => language.fields.is_valid(field),
+            Immediate::Extern(id) => language.externs.is_valid(id),
+            Immediate::Slot(slot) => {
+                self.slots.get(slot).is_some_and(|recipe| (recipe.class as usize) < language.recipes.len())
+            }
+            Immediate::Operation(operation, _) => language.operations.is_valid(operation),
+            _ => true,
+        }
+    }
+    /// [`Self::result_type`] for instructions that may be wrong: nothing where what they name isn't there.
+    pub fn checked_result_type(&self, language: &Language, data: &InstData) -> Option<Option<Type>> {
+        let has_known_operands = data.opcode != Opcode::Select
+            || data.args.get(1).is_some_and(|&value| self.values.is_valid(value));
+        (has_known_operands && self.immediate_exists(language, &data.immediate))
+            .then(|| self.result_type(language, data))
     }
 
     /// The type of an instruction's result, from the table, its immediate and its operands.

@@ -17,15 +17,18 @@
 //! | [`function`] | functions, blocks, instructions, values |
 //! | [`frame_state`] | how interpreter frames are rebuilt |
 //! | [`analysis`] | control flow, dominators, loops, liveness |
+//! | [`text`] | printer and parser |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
 #![forbid(unsafe_code)]
 
 pub mod analysis;
 pub mod builder;
+mod compact;
 pub mod entity;
 pub mod frame_state;
 pub mod function;
 pub mod guard;
 pub mod language;
 pub mod opcode;
+pub mod text;
 pub mod types;
