@@ -30,3 +30,6 @@ pub use dominators::Dominators;
 pub use liveness::Liveness;
 pub use loops::{Loop, LoopForest};
 pub use positions::Positions;
+
+#[cfg(test)]
+mod tests;
