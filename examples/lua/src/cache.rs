@@ -27,6 +27,9 @@
     reason = "the rule for pointers in the module comment of `object`"
 )]
 
+#[cfg(test)]
+mod tests;
+
 use crate::heap::Heap;
 use crate::metamethod::Event;
 use crate::object::{Buffer, FLAG_CLASS_LIKE, Header, LuaString, Table};

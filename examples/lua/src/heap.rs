@@ -29,6 +29,10 @@ mod minor;
 mod old;
 mod roots;
 mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod weak;
 

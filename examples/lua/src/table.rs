@@ -26,6 +26,8 @@ mod hash;
 mod metatable;
 mod next;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use array::shrink_array;
 pub use array::{append, array, element, insert_element, remove_element, reserve_array, set_list};

@@ -222,11 +222,10 @@ impl OldSpace {
     pub fn sweep(&mut self, finish: Finish) {
         let mut bytes = 0;
         for class in &mut self.classes {
-            if class.current.is_null() {
-                continue;
+            if !class.current.is_null() {
+                // SAFETY: the current block is live.
+                unsafe { (*class.current).fresh = class.fresh };
             }
-            // SAFETY: the current block is live.
-            unsafe { (*class.current).fresh = class.fresh };
             class.partial.clear();
             let cell = class.cell;
             let mut kept = Vec::with_capacity(class.blocks.len());

@@ -130,7 +130,10 @@ fn is_half_empty(table: *mut Table) -> bool {
 pub(super) fn take_following(heap: &mut Heap, table: *mut Table) {
     // SAFETY: the table is live.
     unsafe {
-        if let Some(entry) = hash::find_int(table, (*table).array_length as i64) {
+        let length = (*table).array_length as i64;
+        if length > 0
+            && let Some(entry) = hash::find_int(table, length)
+        {
             *entry = hash::NO_ENTRY;
         }
         loop {
