@@ -10,7 +10,6 @@ use std::fmt::{self, Write};
 
 use crate::bytecode::{Instruction, Op, UpvalueSource};
 use crate::compiler::{Constant, Function};
-use crate::number;
 
 /// The listing of a function and of all functions inside it.
 pub fn list(function: &Function) -> String {
@@ -182,11 +181,7 @@ fn constant_text(constant: &Constant) -> String {
         Constant::Nil => "nil".to_owned(),
         Constant::Bool(truth) => truth.to_string(),
         Constant::Int(int) => int.to_string(),
-        Constant::Float(float) => {
-            let mut text = Vec::new();
-            number::write_float(&mut text, *float);
-            String::from_utf8_lossy(&text).into_owned()
-        }
+        Constant::Float(float) => format!("{float:?}"),
         Constant::String(bytes) => format!("\"{}\"", bytes.escape_ascii()),
     }
 }

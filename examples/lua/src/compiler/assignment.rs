@@ -24,6 +24,7 @@ impl Generator<'_> {
     pub(super) fn assignment(&mut self, targets: Run, values: Run, line: u32) -> Generate<()> {
         let ast = self.ast;
         let (targets, list) = (ast.list(targets), ast.list(values));
+        self.state.line = line;
         // Before anything is stored, all that the left side needs is evaluated. Locals are used in place, unless a
         // target further right, which is stored earlier, is that very local.
         let mut places: SmallVec<[Place; 4]> = SmallVec::new();

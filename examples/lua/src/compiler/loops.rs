@@ -8,6 +8,9 @@ use crate::bytecode::{Instruction, Op};
 impl Generator<'_> {
     /// `while`: the condition at the top, one way back at the bottom.
     pub(super) fn while_loop(&mut self, condition: ExpressionId, line: u32, body: Block) -> Generate<()> {
+        if self.ast.expression(condition).constant_truth() == Some(false) {
+            return Ok(());
+        }
         let start = self.target_here();
         let mut exits = JumpList::EMPTY;
         self.state.line = line;

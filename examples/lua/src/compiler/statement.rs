@@ -61,7 +61,12 @@ impl Generator<'_> {
 
     fn statement(&mut self, statement: &Statement) -> Generate<()> {
         match *statement {
-            Statement::Call(call) => self.suffixed(call, Want::Results(1)),
+            Statement::Call(call) => {
+                if let Expression::Call { line, .. } = self.ast.expression(call) {
+                    self.state.line = line;
+                }
+                self.suffixed(call, Want::Results(1))
+            }
             Statement::Local { variables, values, to_be_closed, line } => {
                 self.local(variables, values, to_be_closed, line)
             }
@@ -132,6 +137,16 @@ impl Generator<'_> {
         let mut ends = JumpList::EMPTY;
         for (number, clause) in clauses.iter().enumerate() {
             self.state.line = clause.line;
+            match ast.expression(clause.condition).constant_truth() {
+                Some(false) => continue,
+                Some(true) => {
+                    // Whatever follows is never reached.
+                    self.block(clause.body)?;
+                    self.patch_here(ends);
+                    return Ok(());
+                }
+                None => {}
+            }
             if self.conditional_leave(clause)? {
                 continue;
             }
