@@ -44,6 +44,13 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
     let isolate = unsafe { &*Arc::as_ptr(&(*state).isolate) };
     let (candidate, point) =
         locate(isolate.space().map().snapshot().find(exit.return_address), exit.return_address);
+    // A guard that failed on purpose has used up the countdown: the next one is due after as many again.
+    // SAFETY: as above; only this thread writes the field.
+    unsafe {
+        if (*context).forced_failure_countdown == 0 {
+            (*context).forced_failure_countdown = (*state).forced_failures;
+        }
+    }
     // SAFETY: the return address into the caller stands above the frame's saved frame pointer.
     let entered = unsafe { *((exit.frame_pointer + 8) as *const usize) } == enter_return_address();
     let activation = if entered { Activation::Entered } else { Activation::Called };

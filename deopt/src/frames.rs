@@ -173,6 +173,16 @@ impl CompiledFrame<'_> {
         unsafe { *((self.frame_pointer + 8) as *const usize) == enter_return_address() }
     }
 
+    /// Address of its first register on the guest stack.
+    ///
+    /// # Safety
+    /// The frame is still on the stack.
+    pub unsafe fn window(&self) -> *mut u8 {
+        let home = self.frame_pointer.wrapping_add_signed(self.candidate.window_home as isize * 8);
+        // SAFETY: a home inside the frame, written at its entry and never changed.
+        unsafe { *(home as *const *mut u8) }
+    }
+
     /// Reports the collector-managed values that the frame keeps in its homes during its call.
     ///
     /// # Safety

@@ -49,6 +49,8 @@ pub(crate) struct RunloopState {
     /// A host function's panic on its way through compiled frames.
     pub panic: Option<Box<dyn Any + Send>>,
     pub events: EventRing,
+    /// After how many guards one fails on purpose; 0: never.
+    pub forced_failures: u32,
 }
 
 impl RunloopState {
@@ -97,6 +99,7 @@ impl<H: Host> Runloop<H> {
             rebuilds: RebuildStack::default(),
             panic: None,
             events: EventRing::default(),
+            forced_failures: 0,
         };
         let context = Box::new(Context {
             poll: AtomicU32::new(0),
@@ -170,7 +173,10 @@ impl<H: Host> Runloop<H> {
     /// Sets after how many guards compiled code fails one on purpose (0: never).
     pub fn set_forced_failure_countdown(&self, guards: u32) {
         // SAFETY: as in `set_limits`.
-        unsafe { (*self.context()).forced_failure_countdown = guards };
+        unsafe {
+            (*self.context()).forced_failure_countdown = guards;
+            (*self.state()).forced_failures = guards;
+        }
     }
     /// Whether compiled frames are on this runloop's stack.
     pub fn is_active(&self) -> bool {
@@ -230,6 +236,33 @@ impl<H: Host> Runloop<H> {
                 None => loud_stop(format_args!("compiled code was left with the unknown status {status}")),
             },
         }
+    }
+
+    /// Whether somebody has asked for this runloop and it has not polled since.
+    #[inline]
+    pub fn is_polled(&self) -> bool {
+        // SAFETY: an atomic of a live context.
+        unsafe { (*self.context()).poll.load(std::sync::atomic::Ordering::Relaxed) != 0 }
+    }
+    /// Takes the request back, for a runloop that polls outside of compiled code. Returns whether there was one.
+    pub fn take_poll(&self) -> bool {
+        // SAFETY: an atomic of a live context. Acquire: what the asker wrote before is seen.
+        unsafe { (*self.context()).poll.swap(0, std::sync::atomic::Ordering::Acquire) != 0 }
+    }
+    /// End of the window of the newest compiled frame on the guest stack; null if there is none.
+    ///
+    /// # Safety
+    /// The runloop is at a safepoint: in a function that compiled code called, on this thread.
+    pub unsafe fn window_end(&self) -> *mut u8 {
+        let map = self.isolate().space().map().snapshot();
+        // SAFETY: handed on.
+        let newest = unsafe { crate::frames::FrameWalk::new(self.context(), &map) }.next();
+        newest.map_or(null_mut(), |frame| {
+            let bytes =
+                frame.candidate.window_size as usize * frame.candidate.language.encoding.size() as usize;
+            // SAFETY: the walk met the frame just now.
+            unsafe { frame.window() }.wrapping_add(bytes)
+        })
     }
 
     /// Reports the collector-managed values of this runloop alone: its compiled frames, and frames being rebuilt.

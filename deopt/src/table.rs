@@ -129,8 +129,9 @@ pub struct DeoptPoint {
 /// Why control leaves at a point.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ExitReason {
-    /// A guard of this reason failed; the second number is the bytecode instruction of the guess.
-    Guard(GuardReason),
+    /// A guard of this reason failed; its guess belongs to this bytecode instruction (of the innermost frame's unit), which is
+    /// another than the resume point's for guards that were moved.
+    Guard(GuardReason, Pc),
     /// The candidate was invalidated while the frame was in a call.
     Invalidated,
 }

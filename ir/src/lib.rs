@@ -30,5 +30,6 @@ pub mod function;
 pub mod guard;
 pub mod language;
 pub mod opcode;
+pub mod semantics;
 pub mod text;
 pub mod types;

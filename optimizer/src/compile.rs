@@ -101,7 +101,12 @@ pub fn compile(job: &Job, language: &Language, config: &Config, target: &Target)
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "with no message".to_owned());
-        Compiled { result: Err(Rejection::Panic(text)), function: None, figures: Figures::default(), story: None }
+        Compiled {
+            result: Err(Rejection::Panic(text)),
+            function: None,
+            figures: Figures::default(),
+            story: None,
+        }
     });
     compiled.figures.nanoseconds = nanoseconds(start.elapsed());
     compiled
@@ -142,14 +147,14 @@ impl<'a> Attempt<'a> {
 
     fn stages(&mut self, target: &Target, out: &mut Option<Function>) -> Result<CandidateImage, Rejection> {
         let job = self.job;
-        let mut function = job.unit.lift(self.language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
+        let mut function =
+            job.unit.lift(self.language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
         function.name = format!("{} #{}", job.unit.name(), job.serial);
         self.figures.lifted = function.inst_count();
         if self.figures.lifted > config::INSTRUCTIONS_PER_UNIT {
             let limit = config::INSTRUCTIONS_PER_UNIT;
             return Err(Rejection::TooLarge { instructions: self.figures.lifted, limit });
         }
-        self.verify("lift", &function, surmise_ir::verifier::Stage::Generic)?;
         self.tell("lifted", &self.text(&function));
         self.passes(&mut function)?;
         self.figures.optimized = function.inst_count();
@@ -186,7 +191,8 @@ impl<'a> Attempt<'a> {
             if self.job.cancelled.load(Ordering::Relaxed) {
                 return Err(Rejection::Cancelled);
             }
-            let mut environment = Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
+            let mut environment =
+                Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
             (passes::pass(name).run)(function, &mut environment);
             if self.story.is_some() {
                 let text = self.text(function);
@@ -195,27 +201,15 @@ impl<'a> Attempt<'a> {
                     last = text;
                 }
             }
-            self.verify(name, function, surmise_ir::verifier::Stage::Specialized)?;
         }
         Ok(())
     }
 
     fn text(&self, function: &Function) -> String {
-        if self.story.is_some() { surmise_ir::text::print_function(function, self.language) } else { String::new() }
-    }
-
-    /// In checked builds, and whenever a story is written: the verifier.
-    fn verify(&self, pass: &str, function: &Function, stage: surmise_ir::verifier::Stage) -> Result<(), Rejection> {
-        if !cfg!(debug_assertions) && self.story.is_none() {
-            return Ok(());
+        if self.story.is_some() {
+            surmise_ir::text::print_function(function, self.language)
+        } else {
+            String::new()
         }
-        let unit = self.job.unit.clone();
-        let live = move |id, resume| if id == unit.id() { unit.live_registers(resume) } else { None };
-        let violations = surmise_ir::verifier::verify(function, self.language, stage, Some(&live));
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let violations = violations.iter().map(|violation| violation.to_string()).collect::<Vec<_>>().join("\n");
-        Err(Rejection::Verifier { pass: pass.to_owned(), violations })
     }
 }

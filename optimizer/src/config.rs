@@ -131,7 +131,9 @@ impl Config {
     }
 
     /// Reads the settings from the given variables; names without `SURMISE_` are not allowed.
-    pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         for (variable, value) in variables {
             config.set(&variable, &value)?;
@@ -172,7 +174,11 @@ impl Config {
                 for item in value.split(',').filter(|item| !item.is_empty()) {
                     let name = item.strip_prefix('-').ok_or_else(wrong)?;
                     if !crate::passes::PASSES.iter().any(|pass| pass.name == name && pass.optional) {
-                        let names: Vec<_> = crate::passes::PASSES.iter().filter(|pass| pass.optional).map(|pass| pass.name).collect();
+                        let names: Vec<_> = crate::passes::PASSES
+                            .iter()
+                            .filter(|pass| pass.optional)
+                            .map(|pass| pass.name)
+                            .collect();
                         return Err(ConfigError::Value {
                             variable: variable.to_owned(),
                             found: value.to_owned(),
@@ -189,7 +195,8 @@ impl Config {
                 self.deopt_every = Some(every);
             }
             "SURMISE_NURSERY" => {
-                let bytes = usize::try_from(number()?).ok().filter(|&bytes| bytes >= 256).ok_or_else(wrong)?;
+                let bytes =
+                    usize::try_from(number()?).ok().filter(|&bytes| bytes >= 256).ok_or_else(wrong)?;
                 self.nursery = Some(bytes);
             }
             _ => unreachable!("every variable of SETTINGS has an arm"),

@@ -17,6 +17,7 @@ pub mod config;
 pub mod log;
 pub mod lower;
 pub mod passes;
+pub mod plug;
 pub mod profile;
 pub mod service;
 pub mod unit;

@@ -120,7 +120,14 @@ impl Log {
     /// [`Event::Operands`] of two operands.
     #[inline]
     pub fn operands(&mut self, unit: UnitIndex, pc: u32, first: u8, second: u8) {
-        self.push(Record { tag: OPERANDS, small: 2, short: 0, unit: unit.0, pc, word: first as u32 | (second as u32) << 8 });
+        self.push(Record {
+            tag: OPERANDS,
+            small: 2,
+            short: 0,
+            unit: unit.0,
+            pc,
+            word: first as u32 | (second as u32) << 8,
+        });
     }
     /// [`Event::Operands`] of three operands.
     #[inline]

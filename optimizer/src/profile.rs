@@ -21,12 +21,15 @@ pub type Counts<T> = SmallVec<[(T, u32); 2]>;
 const KEPT_PER_SITE: usize = 8;
 
 fn count<T: PartialEq>(counts: &mut Counts<T>, thing: T) -> bool {
-    match counts.iter_mut().find(|(known, _)| *known == thing) {
-        Some((_, n)) => *n = n.saturating_add(1),
-        None if counts.len() < KEPT_PER_SITE => counts.push((thing, 1)),
-        None => return false,
+    if let Some((_, n)) = counts.iter_mut().find(|(known, _)| *known == thing) {
+        *n = n.saturating_add(1);
+        return true;
     }
-    true
+    let room = counts.len() < KEPT_PER_SITE;
+    if room {
+        counts.push((thing, 1));
+    }
+    room
 }
 
 /// What was seen at one site.
@@ -69,7 +72,10 @@ impl SiteProfile {
     }
     /// Whether the site was reached while logged.
     pub fn was_reached(&self) -> bool {
-        !self.operands.is_empty() || !self.results.is_empty() || !self.facts.is_empty() || self.jumped + self.not_jumped > 0
+        !self.operands.is_empty()
+            || !self.results.is_empty()
+            || !self.facts.is_empty()
+            || self.jumped + self.not_jumped > 0
     }
 }
 
@@ -113,7 +119,9 @@ impl UnitProfile {
     }
     /// Whether this guess has failed too often to be made again.
     pub fn is_refused(&self, pc: Pc, reason: GuardReason) -> bool {
-        self.failed.get(&(pc, reason)).is_some_and(|failures| failures.retirements >= crate::config::RETIREMENTS_PER_GUESS)
+        self.failed
+            .get(&(pc, reason))
+            .is_some_and(|failures| failures.retirements >= crate::config::RETIREMENTS_PER_GUESS)
     }
     /// Joins one event.
     pub fn add(&mut self, event: Event) {
@@ -148,7 +156,11 @@ impl UnitProfile {
     }
     /// Forgets what was seen (not what failed), so that the unit is learnt anew.
     pub fn forget(&mut self) {
-        *self = UnitProfile { failed: std::mem::take(&mut self.failed), retirements: self.retirements, ..UnitProfile::default() };
+        *self = UnitProfile {
+            failed: std::mem::take(&mut self.failed),
+            retirements: self.retirements,
+            ..UnitProfile::default()
+        };
     }
 }
 

@@ -161,10 +161,10 @@ impl Service {
         let target = Target::host().map_err(|error| StartError::Target(error.to_string()))?;
         let story = match &config.log {
             None => None,
-            Some(path) => Some(std::io::BufWriter::new(std::fs::File::create(path).map_err(|error| StartError::Log {
-                path: path.display().to_string(),
-                error,
-            })?)),
+            Some(path) => Some(std::io::BufWriter::new(
+                std::fs::File::create(path)
+                    .map_err(|error| StartError::Log { path: path.display().to_string(), error })?,
+            )),
         };
         let shared = Arc::new(Shared {
             language,
@@ -383,7 +383,8 @@ impl Worker {
                         *planned = Planned::Rejected;
                     }
                 }
-                self.planned.retain(|&(unit, _), planned| unit != guess.unit || *planned == Planned::Compiling);
+                self.planned
+                    .retain(|&(unit, _), planned| unit != guess.unit || *planned == Planned::Compiling);
                 self.tell(&format!(
                     "=== {}: guess {} at {} failed {} times, candidate thrown away\n",
                     self.units.get(&guess.unit).map_or("?", |unit| unit.name()),
@@ -441,7 +442,14 @@ impl Worker {
         let sender = self.sender.clone();
         let work = move || {
             let compiled = compile::compile(&job, &shared.language, &shared.config, &shared.target);
-            let _ = sender.send(Message::Compiled(Box::new(Finished { client, unit: index, entry, serial, compiled, done })));
+            let _ = sender.send(Message::Compiled(Box::new(Finished {
+                client,
+                unit: index,
+                entry,
+                serial,
+                compiled,
+                done,
+            })));
         };
         rayon::spawn(work);
     }
@@ -456,7 +464,8 @@ impl Worker {
         }
         let planned = if result.is_ok() { Planned::Delivered } else { Planned::Rejected };
         self.planned.insert((unit, entry), planned);
-        let delivery = Delivery { unit, entry, serial, result: result.map(Arc::new), function: function.map(Arc::new) };
+        let delivery =
+            Delivery { unit, entry, serial, result: result.map(Arc::new), function: function.map(Arc::new) };
         client.deliveries.lock().expect("no holder of the inbox panics").push_back(delivery);
         if let Some(waker) = &*client.waker.lock().expect("no holder of the waker panics") {
             waker();
@@ -489,12 +498,18 @@ fn why(profile: &UnitProfile, entry: Entry) -> String {
     let seen = match entry {
         Entry::Call => format!("hot calls, {} logged", profile.entered),
         Entry::Loop(header) => {
-            format!("hot loop at {header}, {} rounds logged", profile.loops.get(&header).copied().unwrap_or(0))
+            format!(
+                "hot loop at {header}, {} rounds logged",
+                profile.loops.get(&header).copied().unwrap_or(0)
+            )
         }
         Entry::Template => "a template".to_owned(),
     };
-    let refused: Vec<String> =
-        profile.failed.keys().filter(|&&(pc, reason)| profile.is_refused(pc, reason)).map(|(pc, reason)| format!("{reason} at {pc}")).collect();
+    let refused: Vec<String> = profile
+        .failed
+        .keys()
+        .filter(|&&(pc, reason)| profile.is_refused(pc, reason))
+        .map(|(pc, reason)| format!("{reason} at {pc}"))
+        .collect();
     if refused.is_empty() { seen } else { format!("{seen}; no longer guessed: {}", refused.join(", ")) }
 }
-

@@ -136,7 +136,11 @@ impl Assembler {
     }
     /// A cold block: the exit call with this state, and the return of what it gives.
     pub fn guard_exit(&mut self, frames: &[(FrameHeader, &[Located])]) -> &mut Assembler {
-        self.exit(offsets::GUARD_EXIT, ExitReason::Guard(GuardReason::Kind), frames)
+        self.exit(
+            offsets::GUARD_EXIT,
+            ExitReason::Guard(GuardReason::Kind, surmise_ir::entity::Pc(0)),
+            frames,
+        )
     }
     /// A landing pad's body: rax and rdx are the call's results.
     pub fn landing_exit(&mut self, frames: &[(FrameHeader, &[Located])]) -> &mut Assembler {

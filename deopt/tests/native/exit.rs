@@ -99,7 +99,10 @@ fn a_frame_that_a_runloop_entered_is_left() {
     assert_eq!((frames[0].window, frames[0].callee, frames[0].open), (window, None, None));
     assert_eq!(frames[0].registers, failing_registers());
     let event = runloop.events().pop().expect("the exit was noted");
-    assert_eq!((event.candidate, event.point, event.reason), (id, 0, ExitReason::Guard(GuardReason::Kind)));
+    assert_eq!(
+        (event.candidate, event.point, event.reason),
+        (id, 0, ExitReason::Guard(GuardReason::Kind, surmise_ir::entity::Pc(0)))
+    );
     assert_eq!((event.unit, event.resume), (UnitId(1), resume_at(9, When::Before)));
 }
 

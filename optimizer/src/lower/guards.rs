@@ -48,6 +48,7 @@ impl Translator<'_> {
         state: FrameStateId,
         reason: GuardReason,
     ) -> Result<(), LowerError> {
+        let site = self.function.insts[self.inst].site.unwrap_or(self.function.states[state].resume.pc);
         let exit = self.cold_block();
         if self.settings.force_failures {
             let count = self.load_context(types::I32, offsets::FORCED_FAILURE_COUNTDOWN);
@@ -64,7 +65,7 @@ impl Translator<'_> {
             self.builder.ins().brif(condition, exit, &[], go_on, &[]);
         }
         self.start_block(exit);
-        self.exit(state, ExitReason::Guard(reason))?;
+        self.exit(state, ExitReason::Guard(reason, site))?;
         self.start_block(go_on);
         Ok(())
     }
@@ -139,7 +140,8 @@ impl Translator<'_> {
         let go_on = self.builder.create_block();
         self.builder.ins().brif(is_full, exit, &[], go_on, &[]);
         self.start_block(exit);
-        self.exit(state, ExitReason::Guard(GuardReason::Stack))?;
+        let pc = self.function.states[state].resume.pc;
+        self.exit(state, ExitReason::Guard(GuardReason::Stack, pc))?;
         self.start_block(go_on);
         Ok(())
     }

@@ -370,7 +370,9 @@ impl Translator<'_> {
                 self.return_open(register, count)?;
             }
             (Opcode::Deoptimize, Immediate::Reason(reason), _) => {
-                self.exit(self.state_before(data)?, ExitReason::Guard(reason))?;
+                let state = self.state_before(data)?;
+                let site = data.site.unwrap_or(self.function.states[state].resume.pc);
+                self.exit(state, ExitReason::Guard(reason, site))?;
             }
             (Opcode::Unreachable, ..) => {
                 self.builder.ins().trap(ir::TrapCode::unwrap_user(1));

@@ -48,7 +48,7 @@ fn notes(code: &CompiledCode, records: &Records) -> (BTreeMap<u32, String>, Vec<
         let location =
             locations.iter().find(|location| location.start < site.ret_addr && site.ret_addr <= location.end);
         let note = match location.and_then(|location| records.at(location.loc)) {
-            Some(Record::Exit { reason: ExitReason::Guard(reason), words }) => {
+            Some(Record::Exit { reason: ExitReason::Guard(reason, _), words }) => {
                 format!("exit: {reason}, {} words of state", words.1 - words.0)
             }
             Some(Record::Exit { reason: ExitReason::Invalidated, words }) => {

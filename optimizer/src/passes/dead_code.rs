@@ -97,7 +97,9 @@ fn drop_unneeded_guesses(function: &mut Function, environment: &mut Environment<
         insts.retain(|&inst| {
             let gone = dropped.contains(inst)
                 || function.insts[inst].opcode == Opcode::Box
-                    && function.insts[inst].result.is_some_and(|result| replacements.resolve(result) != result);
+                    && function.insts[inst]
+                        .result
+                        .is_some_and(|result| replacements.resolve(result) != result);
             !gone
         });
         function.blocks[block].insts = insts;
@@ -156,7 +158,8 @@ fn remove_dead_params(function: &mut Function) {
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
             let data = &function.insts[inst];
-            let states = [data.state, data.after].into_iter().flatten().flat_map(|state| function.state_values(state));
+            let states =
+                [data.state, data.after].into_iter().flatten().flat_map(|state| function.state_values(state));
             work.extend(data.args.iter().copied().chain(states));
         }
     }
@@ -174,7 +177,8 @@ fn remove_dead_params(function: &mut Function) {
             work.extend(incoming[value].iter().copied());
         }
     }
-    let mut terminators: Vec<Inst> = function.layout.iter().filter_map(|&block| function.terminator(block)).collect();
+    let mut terminators: Vec<Inst> =
+        function.layout.iter().filter_map(|&block| function.terminator(block)).collect();
     terminators.dedup();
     for block in function.layout.clone() {
         for position in (0..function.blocks[block].params.len()).rev() {

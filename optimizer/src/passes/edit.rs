@@ -104,7 +104,11 @@ pub fn deoptimize(reason: GuardReason, state: FrameStateId) -> InstData {
 }
 
 /// A copy of a state, with its values mapped.
-pub fn copy_state(function: &mut Function, state: FrameStateId, map: &impl Fn(Value) -> Value) -> FrameStateId {
+pub fn copy_state(
+    function: &mut Function,
+    state: FrameStateId,
+    map: &impl Fn(Value) -> Value,
+) -> FrameStateId {
     let mut data = function.states[state].clone();
     data.map_values(map);
     data.parent = data.parent.map(|parent| copy_state(function, parent, map));

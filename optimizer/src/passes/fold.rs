@@ -148,8 +148,11 @@ fn boxed(function: &Function, value: Value) -> Option<(surmise_ir::entity::KindI
 fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> {
     let data = &function.insts[inst];
     if data.opcode.effect() == EffectClass::Pure && data.result.is_some() && !data.args.is_empty() {
-        let constants: Option<Vec<Constant>> = data.args.iter().map(|&arg| constant_of(function, arg)).collect();
-        if let Some(constant) = constants.and_then(|args| semantics::evaluate_pure(data.opcode, data.immediate, &args)) {
+        let constants: Option<Vec<Constant>> =
+            data.args.iter().map(|&arg| constant_of(function, arg)).collect();
+        if let Some(constant) =
+            constants.and_then(|args| semantics::evaluate_pure(data.opcode, data.immediate, &args))
+        {
             return Some(Folded::Constant(constant));
         }
     }
@@ -231,7 +234,9 @@ fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> 
             }
             Some(Folded::Constant(Constant::I1(condition.holds(0, 0))))
         }
-        (Opcode::Iadd | Opcode::Isub | Opcode::Ior | Opcode::Ixor, _) if integer(1) == Some(0) => Some(Folded::Value(arg(0))),
+        (Opcode::Iadd | Opcode::Isub | Opcode::Ior | Opcode::Ixor, _) if integer(1) == Some(0) => {
+            Some(Folded::Value(arg(0)))
+        }
         (Opcode::Iadd, _) if integer(0) == Some(0) => Some(Folded::Value(arg(1))),
         (Opcode::Imul, _) if integer(1) == Some(1) => Some(Folded::Value(arg(0))),
         (Opcode::Imul, _) if integer(0) == Some(1) => Some(Folded::Value(arg(1))),

@@ -49,7 +49,9 @@ fn key(function: &Function, inst: Inst, replacements: &Replacements) -> Option<K
         Immediate::FloatCondition(condition) => ImmediateKey::Other(condition as u32),
         Immediate::Slot(slot) => ImmediateKey::Other(slot.as_u32()),
         Immediate::Register(register) => ImmediateKey::Other(register.0 as u32),
-        Immediate::Field(_) | Immediate::Extern(_) | Immediate::Operation(..) | Immediate::Call(_) => return None,
+        Immediate::Field(_) | Immediate::Extern(_) | Immediate::Operation(..) | Immediate::Call(_) => {
+            return None;
+        }
     };
     let mut args: SmallVec<[Value; 3]> = data.args.iter().map(|&arg| replacements.resolve(arg)).collect();
     if is_commutative(data.opcode) {
@@ -107,7 +109,9 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
             };
             match known.get(&key) {
                 Some(&earlier) if environment.fuel.step() => {
-                    if let (Some(old), Some(new)) = (function.insts[inst].result, function.insts[earlier].result) {
+                    if let (Some(old), Some(new)) =
+                        (function.insts[inst].result, function.insts[earlier].result)
+                    {
                         replacements.replace(old, new);
                     }
                     if function.insts[inst].opcode.is_guard() {

@@ -146,9 +146,7 @@ fn is_invariant(
         (EffectClass::Read, Immediate::Field(field)) => {
             proved_outside && !candidate.written.touches(environment.language, field)
         }
-        (EffectClass::Guard, _) => {
-            every_round && proved_outside
-        }
+        (EffectClass::Guard, _) => every_round && proved_outside,
         _ => false,
     }
 }
@@ -183,13 +181,16 @@ fn entry_state(function: &mut Function, candidate: &Candidate, header: Block) ->
     let mut made = Vec::new();
     for (boxed, payload, kind) in header_boxes(function, header) {
         let payload = passed.get(&payload).copied().unwrap_or(payload);
-        let inst = function.make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(kind)), Some(Type::Any));
+        let inst = function
+            .make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(kind)), Some(Type::Any));
         remade.insert(boxed, function.result(inst));
         made.push(inst);
     }
     // Every value of the state must exist in the preheader.
     let exists = function.state_values(state).all(|value| {
-        passed.contains_key(&value) || remade.contains_key(&value) || !is_defined_inside(function, candidate, value)
+        passed.contains_key(&value)
+            || remade.contains_key(&value)
+            || !is_defined_inside(function, candidate, value)
     });
     if !exists {
         return None;

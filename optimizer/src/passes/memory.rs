@@ -104,7 +104,10 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
     let mut replacements = Replacements::default();
     let mut known_after: FxHashMap<Block, Known> = FxHashMap::default();
     for block in flow.reverse_post_order() {
-        let mut known = dominators.immediate(block).and_then(|parent| known_after.get(&parent).cloned()).unwrap_or_default();
+        let mut known = dominators
+            .immediate(block)
+            .and_then(|parent| known_after.get(&parent).cloned())
+            .unwrap_or_default();
         if let Some(parent) = dominators.immediate(block)
             && flow.predecessors(block) != [parent]
         {
@@ -125,7 +128,12 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
 }
 
 /// What blocks on ways from `from` (exclusive) to `to` (exclusive, unless it is in a loop with itself) may write.
-fn writes_between(flow: &ControlFlow, from: Block, to: Block, block_writes: &SecondaryMap<Block, Written>) -> Written {
+fn writes_between(
+    flow: &ControlFlow,
+    from: Block,
+    to: Block,
+    block_writes: &SecondaryMap<Block, Written>,
+) -> Written {
     let mut written = Written::default();
     let mut seen: BitSet<Block> = BitSet::new();
     let mut work: Vec<Block> = flow.predecessors(to).to_vec();
@@ -152,7 +160,11 @@ fn visit(
     let resolve = |value: Value| replacements.resolve(value);
     match (data.opcode, data.immediate) {
         (Opcode::Load | Opcode::LoadElement, Immediate::Field(field)) => {
-            let place = Place { field, base: resolve(data.args[0]), index: data.args.get(1).map(|&index| resolve(index)) };
+            let place = Place {
+                field,
+                base: resolve(data.args[0]),
+                index: data.args.get(1).map(|&index| resolve(index)),
+            };
             let result = data.result.expect("a load has a result");
             match known.get(&place) {
                 Some(&value) if environment.fuel.step() => {
@@ -173,7 +185,9 @@ fn visit(
             let constant = |index: Option<Value>| index.and_then(|index| constant_of(function, index));
             known.retain(|other, _| {
                 language.fields[other.field].alias != alias
-                    || (other.field == place.field && other.base == place.base && differ(constant(other.index), constant(index)))
+                    || (other.field == place.field
+                        && other.base == place.base
+                        && differ(constant(other.index), constant(index)))
             });
             // A field that is narrower than the value would give back something else than was stored.
             if language.fields[field].memory == surmise_ir::language::MemoryType::Full(function.ty(value)) {

@@ -71,17 +71,42 @@ pub const PASSES: &[Pass] = &[
         optional: true,
         purpose: "generic operations become their cases, with guards for what the log saw",
     },
-    Pass { name: "fold", run: fold::run, optional: true, purpose: "constants, boxes of unboxed values, decided branches" },
+    Pass {
+        name: "fold",
+        run: fold::run,
+        optional: true,
+        purpose: "constants, boxes of unboxed values, decided branches",
+    },
     Pass {
         name: "unbox_params",
         run: unbox_params::run,
         optional: true,
         purpose: "block parameters that are always boxed from one kind carry the payload",
     },
-    Pass { name: "gvn", run: gvn::run, optional: true, purpose: "equal pure instructions and guards on the same value merge" },
-    Pass { name: "memory", run: memory::run, optional: true, purpose: "loads take what an earlier store or load gave" },
-    Pass { name: "hoist", run: hoist::run, optional: true, purpose: "loop-invariant instructions, loads and guards leave the loop" },
-    Pass { name: "dead_code", run: dead_code::run, optional: true, purpose: "what nothing needs goes, unneeded guesses included" },
+    Pass {
+        name: "gvn",
+        run: gvn::run,
+        optional: true,
+        purpose: "equal pure instructions and guards on the same value merge",
+    },
+    Pass {
+        name: "memory",
+        run: memory::run,
+        optional: true,
+        purpose: "loads take what an earlier store or load gave",
+    },
+    Pass {
+        name: "hoist",
+        run: hoist::run,
+        optional: true,
+        purpose: "loop-invariant instructions, loads and guards leave the loop",
+    },
+    Pass {
+        name: "dead_code",
+        run: dead_code::run,
+        optional: true,
+        purpose: "what nothing needs goes, unneeded guesses included",
+    },
 ];
 
 /// The order in which passes run, and why.
@@ -90,7 +115,10 @@ pub const PIPELINE: &[(&str, &str)] = &[
     ("fold", "box and unbox pairs between neighbouring cases meet"),
     ("unbox_params", "needs the boxes in front of jumps that specialize left there"),
     ("fold", "guards on parameters that are now unboxed fold away"),
-    ("gvn", "merges the guards and loads that neighbouring operations repeat; makes operands comparable for memory"),
+    (
+        "gvn",
+        "merges the guards and loads that neighbouring operations repeat; makes operands comparable for memory",
+    ),
     ("memory", "after gvn: equal bases and indexes are the same value"),
     ("fold", "forwarded values meet their guards"),
     ("unbox_params", "forwarding can reveal boxes at jumps"),

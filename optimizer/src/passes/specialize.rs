@@ -203,11 +203,20 @@ impl<'a> Walk<'a, '_> {
     }
     /// A boxed value of a proved kind: its payload, or itself for kinds without one.
     fn payload(&self, value: Value) -> Value {
-        self.function.def_with(value, Opcode::Box).and_then(|data| data.args.first().copied()).unwrap_or(value)
+        self.function
+            .def_with(value, Opcode::Box)
+            .and_then(|data| data.args.first().copied())
+            .unwrap_or(value)
     }
 
     /// The first case that is proved, or seen and not refused.
-    fn choose(&self, cases: &'a [Case], args: &[Value], pc: Pc, site: Option<&SiteProfile>) -> Option<Choice<'a>> {
+    fn choose(
+        &self,
+        cases: &'a [Case],
+        args: &[Value],
+        pc: Pc,
+        site: Option<&SiteProfile>,
+    ) -> Option<Choice<'a>> {
         cases.iter().find_map(|case| {
             if case.operands.len() != args.len() {
                 return None;
@@ -239,13 +248,25 @@ impl<'a> Walk<'a, '_> {
         })
     }
     fn is_case_refused(&self, pc: Pc) -> bool {
-        [GuardReason::Shape, GuardReason::Callee, GuardReason::Epoch, GuardReason::Present, GuardReason::Condition]
-            .into_iter()
-            .any(|reason| self.profile.is_refused(pc, reason))
+        [
+            GuardReason::Shape,
+            GuardReason::Callee,
+            GuardReason::Epoch,
+            GuardReason::Present,
+            GuardReason::Condition,
+        ]
+        .into_iter()
+        .any(|reason| self.profile.is_refused(pc, reason))
     }
 
     /// Inlines a case. `args` are the operands; returns what the template returns.
-    fn inline(&mut self, choice: &Choice<'a>, args: &[Value], state: FrameStateId, first_proofs: &[Inst]) -> Option<Value> {
+    fn inline(
+        &mut self,
+        choice: &Choice<'a>,
+        args: &[Value],
+        state: FrameStateId,
+        first_proofs: &[Inst],
+    ) -> Option<Value> {
         let case = choice.case;
         let template = &case.template;
         let mut values: FxHashMap<Value, Value> = FxHashMap::default();
@@ -322,7 +343,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn operation(&mut self, inst: Inst, data: InstData) -> bool {
-        let Immediate::Operation(id, pc) = data.immediate else { unreachable!("the verifier checked the immediate") };
+        let Immediate::Operation(id, pc) = data.immediate else {
+            unreachable!("the verifier checked the immediate")
+        };
         let language = self.language;
         let operation = &language.operations[id];
         let profile = self.profile;
@@ -364,7 +387,13 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Guards a result to be of the one kind that was seen.
-    fn guard_result(&mut self, value: Value, pc: Pc, site: Option<&SiteProfile>, after: Option<FrameStateId>) {
+    fn guard_result(
+        &mut self,
+        value: Value,
+        pc: Pc,
+        site: Option<&SiteProfile>,
+        after: Option<FrameStateId>,
+    ) {
         if self.function.ty(value) != Type::Any || self.proved_kind(value).is_some() {
             return;
         }
@@ -381,7 +410,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn call(&mut self, inst: Inst, mut data: InstData) -> bool {
-        let Immediate::Call(info) = data.immediate else { unreachable!("the verifier checked the immediate") };
+        let Immediate::Call(info) = data.immediate else {
+            unreachable!("the verifier checked the immediate")
+        };
         let pc = info.site;
         let profile = self.profile;
         let site = profile.site(pc);
@@ -395,7 +426,9 @@ impl<'a> Walk<'a, '_> {
             && self.fuel.step()
         {
             let callee = data.args[0];
-            if !site.facts.is_empty() && site.facts.iter().all(|((variant, _), _)| *variant == protocol.closure_variant) {
+            if !site.facts.is_empty()
+                && site.facts.iter().all(|((variant, _), _)| *variant == protocol.closure_variant)
+            {
                 let closure = match self.proved_kind(callee) {
                     Some(kind) if kind == protocol.closure => Some(self.payload(callee)),
                     Some(_) => None,

@@ -93,7 +93,9 @@ fn facts(function: &Function) -> SecondaryMap<Value, Fact> {
     loop {
         let mut changed = false;
         for &(inst, target, index) in &jumps {
-            for (&param, &arg) in function.blocks[target].params.iter().zip(&function.insts[inst].targets[index].args) {
+            for (&param, &arg) in
+                function.blocks[target].params.iter().zip(&function.insts[inst].targets[index].args)
+            {
                 if function.ty(param) != Type::Any {
                     continue;
                 }
@@ -145,7 +147,10 @@ fn unbox(function: &mut Function, language: &Language, chosen: &[(Block, Value, 
                 }
             }
             function.remove_param(block, position as usize);
-            let head = function.make_inst(InstData::new(Opcode::Box, &[payloads[&param]], Immediate::Kind(kind)), Some(Type::Any));
+            let head = function.make_inst(
+                InstData::new(Opcode::Box, &[payloads[&param]], Immediate::Kind(kind)),
+                Some(Type::Any),
+            );
             replacements.replace(param, function.result(head));
             heads.push(head);
         }
@@ -156,7 +161,8 @@ fn unbox(function: &mut Function, language: &Language, chosen: &[(Block, Value, 
 
 /// The state with which a loop's header starts: that of its poll.
 pub(super) fn header_state(function: &Function, header: Block) -> Option<FrameStateId> {
-    let &first = function.blocks[header].insts.iter().find(|&&inst| function.insts[inst].opcode != Opcode::Box)?;
+    let &first =
+        function.blocks[header].insts.iter().find(|&&inst| function.insts[inst].opcode != Opcode::Box)?;
     let data = &function.insts[first];
     let state = data.state.filter(|_| data.opcode == Opcode::Poll)?;
     (function.states[state].resume.when == When::Before).then_some(state)
@@ -189,7 +195,9 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
             let Some(&(kind, reason, site)) = guarded.get(&param) else { continue };
             let ValueDef::Param(_, position) = function.values[param].def else { continue };
             let is_kind = |function: &Function, value: Value| {
-                function.def_with(value, Opcode::Box).is_some_and(|data| data.immediate == Immediate::Kind(kind))
+                function
+                    .def_with(value, Opcode::Box)
+                    .is_some_and(|data| data.immediate == Immediate::Kind(kind))
             };
             let arg_of = |function: &Function, from: Block| -> Option<Value> {
                 let inst = function.terminator(from)?;
@@ -212,7 +220,17 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
                 if is_kind(function, arg) || !environment.fuel.step() {
                     continue;
                 }
-                guard_edge(function, environment.language, from, header, position as usize, state, kind, reason, site);
+                guard_edge(
+                    function,
+                    environment.language,
+                    from,
+                    header,
+                    position as usize,
+                    state,
+                    kind,
+                    reason,
+                    site,
+                );
             }
         }
     }
@@ -240,7 +258,8 @@ fn guard_edge(
     let mut remade: FxHashMap<Value, Value> = FxHashMap::default();
     for (boxed, payload, boxed_kind) in boxes {
         let payload = passed.get(&payload).copied().unwrap_or(payload);
-        let inst = function.make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(boxed_kind)), Some(Type::Any));
+        let inst = function
+            .make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(boxed_kind)), Some(Type::Any));
         remade.insert(boxed, function.result(inst));
         made.push(inst);
     }
@@ -251,7 +270,8 @@ fn guard_edge(
     guard.site = site;
     let guard = function.make_inst(guard, language.kinds[kind].payload);
     let payload = function.result(guard);
-    let boxed = function.make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(kind)), Some(Type::Any));
+    let boxed =
+        function.make_inst(InstData::new(Opcode::Box, &[payload], Immediate::Kind(kind)), Some(Type::Any));
     function.insts[terminator].targets[0].args[position] = function.result(boxed);
     made.extend([guard, boxed]);
     let end = function.blocks[from].insts.len() - 1;
@@ -266,7 +286,9 @@ pub(super) fn header_boxes(function: &Function, header: Block) -> Vec<(Value, Va
         .map_while(|&inst| {
             let data = &function.insts[inst];
             match (data.opcode, data.immediate, data.result) {
-                (Opcode::Box, Immediate::Kind(kind), Some(boxed)) => Some((boxed, data.args.first().copied(), kind)),
+                (Opcode::Box, Immediate::Kind(kind), Some(boxed)) => {
+                    Some((boxed, data.args.first().copied(), kind))
+                }
                 _ => None,
             }
         })

@@ -1,0 +1,220 @@
+//! From the interpreter into compiled code, and what happens when a unit's counter runs out.
+
+
+use surmise::deopt::host::GuestResults;
+use surmise::deopt::runloop::Outcome;
+use surmise::deopt::slots::SlotValue;
+use surmise::ir::entity::Pc;
+use surmise::ir::function::Entry;
+use surmise::ir::language::{Encoding, Recipe};
+use surmise::log::UnitIndex;
+use surmise::plug::PlugHost;
+
+use super::Connection;
+use crate::bytecode::{Op, Prototype};
+use crate::interpreter::call::{deliver, return_values};
+use crate::interpreter::{Next, RELOAD, THROW};
+use crate::state::State;
+use crate::value::Value;
+
+/// The unit is being logged.
+pub const UNIT_LOGGED: u32 = 1;
+
+/// What the plug needs of the host, without the connection itself.
+struct Service<'a> {
+    state: *mut State,
+    names: &'a super::names::Names,
+    prototypes: &'a [*mut Prototype],
+    logging: &'a mut u32,
+}
+
+impl PlugHost for Service<'_> {
+    fn arm(&mut self, unit: UnitIndex, counter: i32, logging: bool) {
+        let prototype = self.prototypes[unit.0 as usize];
+        // SAFETY: prototypes live as long as the state.
+        unsafe { set_logging(prototype, counter, logging, self.logging) };
+    }
+    fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue> {
+        // SAFETY: the state is alive and at a safepoint; only its prototypes are read.
+        let state = unsafe { &*self.state };
+        let [first, second] = recipe.words.map(|word| word as usize);
+        let prototype = |number: usize| state.prototypes.get(number);
+        Some(match recipe.class {
+            // The order of the recipe classes in language.sir.
+            0 => SlotValue::word(prototype(first)?.constants.get(second)?.payload),
+            1 => SlotValue::word(prototype(first)?.caches.get(second)?.key as u64),
+            2 => SlotValue::word(std::ptr::from_ref(prototype(first)?.caches.get(second)?) as u64),
+            3 => SlotValue::word(*prototype(first)?.children.get(second)? as u64),
+            4 => SlotValue::word(std::ptr::from_ref(&**prototype(first)?) as u64),
+            5 => SlotValue::word(self.names.shape_by_id(first as u32)? as u64),
+            6 => SlotValue::word(self.names.object_by_id(first as u32)?.payload),
+            _ => return None,
+        })
+    }
+}
+
+/// # Safety
+/// The prototype is alive.
+unsafe fn set_logging(prototype: *mut Prototype, counter: i32, logging: bool, count: &mut u32) {
+    // SAFETY: the function's contract.
+    let unit = unsafe { &mut (*prototype).unit };
+    unit.counter = counter;
+    match (unit.flags & UNIT_LOGGED != 0, logging) {
+        (false, true) => {
+            unit.flags |= UNIT_LOGGED;
+            *count += 1;
+        }
+        (true, false) => {
+            unit.flags &= !UNIT_LOGGED;
+            *count -= 1;
+        }
+        _ => {}
+    }
+}
+
+impl State {
+    /// Runs something on the connection, with what the plug may ask of the host.
+    fn with_connection<R>(&mut self, run: impl FnOnce(&mut surmise::plug::Plug, &mut dyn PlugHost) -> R) -> Option<R> {
+        let state: *mut State = self;
+        let connection: &mut Connection = self.surmise.as_mut()?;
+        let Connection { plug, names, prototypes, logging, .. } = connection;
+        let mut host = Service { state, names, prototypes, logging };
+        Some(run(plug, &mut host))
+    }
+
+    /// Installs what has been delivered, throws failed candidates away, frees what no frame is left in.
+    pub fn serve(&mut self) {
+        self.with_connection(|plug, host| plug.service(host));
+        if let Some(connection) = &self.surmise {
+            // SAFETY: this thread's runloop is the isolate's only one, and it is at a safepoint: code addresses are read from
+            // cells right before they are entered.
+            unsafe { connection.plug.isolate().reclaim() };
+        }
+    }
+
+    /// Whether somebody asked for this runloop.
+    #[inline]
+    pub fn is_polled(&self) -> bool {
+        self.surmise.as_ref().is_some_and(|connection| connection.guard.is_polled())
+    }
+}
+
+/// A unit's counter fell below zero, or its loop is to be looked at: at a call (`pc` is the first instruction) or at a
+/// back-edge (`pc` is the loop's header). The frame is the current one, complete, at `pc`.
+///
+/// # Safety
+/// As for [`crate::interpreter::hook`].
+pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Next {
+    // SAFETY: the current frame is a Lua frame at `pc`.
+    unsafe {
+        let frame = state.runloop.frame;
+        let prototype = (*frame).prototype;
+        let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
+        let unit = UnitIndex((*prototype).unit.index);
+        let headers = super::lifter::is_loop_header(&(*prototype).code, index);
+        let at = if headers { Entry::Loop(Pc(index)) } else { Entry::Call };
+        if !headers && index != 0 {
+            // Not a place that can be entered: look again at the next one.
+            (*prototype).unit.counter = 1;
+            return pc;
+        }
+        let Some(decision) = state.with_connection(|plug, host| {
+            let decision = plug.fired(unit, at, host);
+            host.arm(unit, decision.counter, decision.logging);
+            decision
+        }) else {
+            return pc;
+        };
+        match decision.enter {
+            Some(entry) => enter_loop(state, entry.code, base),
+            // The logging loop may have to take over, or to end.
+            None => RELOAD,
+        }
+    }
+}
+
+/// Goes on with the current frame in compiled code, at a loop's header.
+unsafe fn enter_loop(state: &mut State, code: *const u8, base: *mut Value) -> Next {
+    // SAFETY: the code was read from the unit's entries just now; the window holds the frame's registers.
+    unsafe {
+        let connection = state.surmise.as_mut().expect("there is a candidate");
+        let runloop = connection.guard.alias();
+        let frame = state.runloop.frame;
+        let count = 0;
+        match runloop.enter(state, code, base.cast(), count) {
+            Outcome::Returned(words) => {
+                state.runloop.frame = frame;
+                let (results, count) = results_in_place(words, base.sub(1));
+                return_values(state, results, count)
+            }
+            Outcome::Resumed => RELOAD,
+            Outcome::Thrown => THROW,
+        }
+    }
+}
+
+/// Puts a single result, which is in machine registers only, where results belong. Returns where they are and how many.
+unsafe fn results_in_place(words: [u64; 2], to: *mut Value) -> (*mut Value, u32) {
+    let results = GuestResults { first: words[0], second: words[1] };
+    let count = results.count(Encoding::Pair) as u32;
+    if count == 1 {
+        // SAFETY: the function's slot.
+        unsafe { to.write(Value { tag: words[0] & 0xffff_ffff, payload: words[1] }) };
+    }
+    (to, count)
+}
+
+/// `Call` of a closure whose unit has machine code.
+///
+/// # Safety
+/// A [`crate::interpreter::Slow`] path: `pc` is behind a `Call`.
+pub unsafe fn call_compiled(state: &mut State, pc: Next, base: *mut Value) -> Next {
+    // SAFETY: the call is laid out in the window.
+    unsafe {
+        let i = &*pc.sub(1);
+        debug_assert_eq!(i.op, Op::Call);
+        let function = base.add(i.a as usize);
+        let count = if i.b != 0 {
+            u32::from(i.b) - 1
+        } else {
+            state.runloop.open_top.offset_from(function) as u32 - 1
+        };
+        (*state.runloop.frame).pc = pc;
+        match enter_call(state, function, count, 0) {
+            Outcome::Returned(words) => {
+                let (results, count) = results_in_place(words, function);
+                deliver(state, results, count, i32::from(i.c) - 1);
+                pc
+            }
+            Outcome::Resumed => RELOAD,
+            Outcome::Thrown => THROW,
+        }
+    }
+}
+
+/// Enters the machine code of the closure at `function`. Should its frame be rebuilt, it gets `flags`.
+///
+/// # Safety
+/// The unit has machine code; `count` arguments stand behind the function.
+pub unsafe fn enter_call(state: &mut State, function: *mut Value, count: u32, flags: u32) -> Outcome {
+    // SAFETY: the function's contract. Missing parameters are absent values.
+    unsafe {
+        let prototype = (*(*function).as_closure()).prototype;
+        let window = function.add(1);
+        let mut given = count as usize;
+        while given < (*prototype).parameter_count as usize {
+            window.add(given).write(Value::NIL);
+            given += 1;
+        }
+        let code = (*prototype).unit.entry.code();
+        let connection = state.surmise.as_mut().expect("there is a candidate");
+        connection.entered_flags = flags;
+        let runloop = connection.guard.alias();
+        let frame = state.runloop.frame;
+        let outcome = runloop.enter(state, code, window.cast(), given as u64);
+        if matches!(outcome, Outcome::Returned(_)) {
+            state.runloop.frame = frame;
+        }
+        outcome
+    }
+}

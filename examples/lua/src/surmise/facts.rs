@@ -1,0 +1,496 @@
+//! The type log of the interpreter: what an instruction is about to do, and what the one before it gave.
+//!
+//! While a unit is being logged the run loop calls [`log_instruction`] before each of its instructions. Operands, arguments and
+//! facts about tables are taken from the registers then; results are taken from the destination register when the next
+//! instruction of the frame comes up. Everything is out of line, and none of it runs when nothing is logged.
+
+use surmise::log::UnitIndex;
+
+use super::Connection;
+use crate::bytecode::{Instruction, Op, Prototype};
+use crate::cache::{self, CACHE_EVENT_KEY, CacheKind, FieldCache};
+use crate::metamethod::Event;
+use crate::object::{FLAG_CLASS_LIKE, LuaString, Table};
+use crate::shape::Shape;
+use crate::stack::Frame;
+use crate::state::State;
+use crate::table;
+use crate::value::{Tag, Value};
+
+/// Fact variants; `language.sir` says what they mean.
+pub mod variant {
+    #![allow(missing_docs, reason = "language.sir lists them")]
+    pub const CLOSURE: u8 = 0;
+    pub const NATIVE: u8 = 1;
+    pub const OWN: u8 = 2;
+    pub const INHERITED: u8 = 3;
+    pub const ADDED: u8 = 4;
+    pub const ELEMENT_PRESENT: u8 = 5;
+    pub const OWN_ABSENT_ABOVE: u8 = 6;
+    pub const APPEND: u8 = 7;
+    pub const NEXT: u8 = 8;
+    pub const BY_TYPE: u8 = 9;
+    pub const OWN_REPLACED: u8 = 10;
+    pub const ABSENT: u8 = 11;
+    pub const OWN_PRESENT: u8 = 12;
+    pub const ELEMENT_PLAIN: u8 = 13;
+    pub const ELEMENT_STORED: u8 = 15;
+    pub const WITHOUT_EQUAL: u8 = 17;
+    /// Something that no case is for.
+    pub const OTHER: u8 = 99;
+}
+
+/// What is to be logged when the instruction has run.
+#[derive(Clone, Copy, Default)]
+pub struct Pending {
+    frame: usize,
+    pc: u32,
+    unit: u32,
+    /// The register of the result, if it is worth logging.
+    result: Option<u8>,
+    /// A store that added a field: the shape before.
+    added: Option<(u32, usize)>,
+}
+
+/// Logs the instruction that is about to run in the current frame.
+///
+/// # Safety
+/// `pc` points to an instruction of `prototype`, whose frame is the current one with its registers at `base`.
+#[cold]
+#[inline(never)]
+pub unsafe fn log_instruction(state: &mut State, pc: *const Instruction, base: *mut Value, prototype: *mut Prototype) {
+    let Some(mut connection) = state.surmise.take() else { return };
+    // SAFETY: the function's contract; the connection is put back below.
+    unsafe {
+        let unit = UnitIndex((*prototype).unit.index);
+        let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
+        let mut logger = Logger { heap: &mut state.heap, connection: &mut connection, unit, pc: index, base, prototype };
+        logger.finish(state.runloop.frame, index);
+        if index == 0 {
+            logger.enter();
+        }
+        logger.instruction(*pc, state.runloop.frame, state.type_metatables[Tag::String as usize], state.runloop.open_top);
+    }
+    state.surmise = Some(connection);
+}
+
+struct Logger<'a> {
+    heap: &'a mut crate::heap::Heap,
+    connection: &'a mut Connection,
+    unit: UnitIndex,
+    pc: u32,
+    base: *mut Value,
+    prototype: *mut Prototype,
+}
+
+impl Logger<'_> {
+    unsafe fn value(&self, register: u8) -> Value {
+        // SAFETY: registers named by an instruction lie in the window.
+        unsafe { self.base.add(register as usize).read() }
+    }
+    unsafe fn kind(&self, register: u8) -> u8 {
+        // SAFETY: as above.
+        unsafe { self.value(register) }.tag as u8
+    }
+    fn fact(&mut self, variant: u8, words: &[u32]) {
+        self.connection.plug.log.fact(self.unit, self.pc, variant, words);
+    }
+    fn operands(&mut self, first: u8, second: u8) {
+        self.connection.plug.log.operands(self.unit, self.pc, first, second);
+    }
+
+    /// What the instruction before gave.
+    unsafe fn finish(&mut self, frame: *mut Frame, index: u32) {
+        let pending = std::mem::take(&mut self.connection.pending);
+        // SAFETY: the registers are this frame's; a call's results have arrived when the instruction behind it comes up.
+        unsafe {
+            if pending.frame == frame as usize && pending.unit == self.unit.0 && pending.pc + 1 == index {
+                if let Some(register) = pending.result {
+                    let kind = self.kind(register);
+                    self.connection.plug.log.result(self.unit, pending.pc, kind);
+                }
+                if let Some((cache, shape)) = pending.added {
+                    self.added(pending.pc, cache, shape);
+                }
+            } else if index > 0 {
+                let before = (&(*self.prototype).code)[index as usize - 1];
+                if before.op == Op::Call && before.c == 2 && pending.frame > frame as usize {
+                    let kind = self.kind(before.a);
+                    self.connection.plug.log.result(self.unit, index - 1, kind);
+                }
+            }
+        }
+    }
+
+    unsafe fn added(&mut self, pc: u32, cache: u32, shape: usize) {
+        // SAFETY: caches live as long as their prototype.
+        let cache = unsafe { &(&(*self.prototype).caches)[cache as usize] };
+        let words = match cache.kind {
+            CacheKind::Add | CacheKind::AddPlain if cache.through as usize == shape => {
+                let (from, to) = (self.shape(cache.through), self.shape(cache.new_shape));
+                Some([from, to, cache.slot, self.heap.class_epoch as u32])
+            }
+            _ => None,
+        };
+        match words {
+            Some(words) => self.connection.plug.log.fact(self.unit, pc, variant::ADDED, &words),
+            None => self.connection.plug.log.fact(self.unit, pc, variant::OTHER, &[]),
+        }
+    }
+
+    fn shape(&mut self, shape: *mut Shape) -> u32 {
+        self.connection.names.shape(shape)
+    }
+
+    unsafe fn enter(&mut self) {
+        self.connection.plug.log.enter(self.unit);
+        // SAFETY: parameters are the first registers.
+        unsafe {
+            for register in 0..(*self.prototype).parameter_count {
+                let kind = self.kind(register);
+                self.connection.plug.log.register_kind(self.unit, 0, register.into(), kind);
+            }
+        }
+    }
+
+    unsafe fn instruction(&mut self, i: Instruction, frame: *mut Frame, strings: *mut Table, open_top: *mut Value) {
+        use Op::*;
+        let mut result = None;
+        let mut added = None;
+        // SAFETY: as in `log_instruction`.
+        unsafe {
+            match i.op {
+                Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => {
+                    let (left, right) = (self.kind(i.b), self.kind(i.c));
+                    self.operands(left, right);
+                    result = Some(i.a);
+                }
+                AddConstant | SubConstant | MulConstant | DivConstant | ModConstant | FloorDivConstant | PowConstant
+                | BitAndConstant | BitOrConstant | BitXorConstant => {
+                    let constant = (&(*self.prototype).constants)[i.d as usize].tag as u8;
+                    let value = self.kind(i.b);
+                    if i.c != 0 { self.operands(constant, value) } else { self.operands(value, constant) }
+                    result = Some(i.a);
+                }
+                AddInt | SubInt | ShiftLeftInt | ShiftRightInt => {
+                    let value = self.kind(i.b);
+                    if i.op == AddInt && i.c != 0 {
+                        self.operands(Tag::Int as u8, value);
+                    } else {
+                        self.operands(value, Tag::Int as u8);
+                    }
+                    result = Some(i.a);
+                }
+                Negate | BitNot | Length => {
+                    let kind = self.kind(i.b);
+                    self.connection.plug.log.operand(self.unit, self.pc, kind);
+                    if i.op == Length && kind == Tag::Table as u8 {
+                        let plain = (*self.value(i.b).as_table()).metatable.is_null();
+                        self.fact(if plain { variant::ELEMENT_PLAIN } else { variant::OTHER }, &[]);
+                    }
+                    result = Some(i.a);
+                }
+                Concat => {
+                    if i.c == 2 {
+                        let (left, right) = (self.kind(i.b), self.kind(i.b + 1));
+                        self.operands(left, right);
+                    }
+                    result = Some(i.a);
+                }
+                Equal => self.equal(self.value(i.a), self.value(i.b)),
+                Less | LessEqual => {
+                    let (left, right) = (self.kind(i.a), self.kind(i.b));
+                    self.operands(left, right);
+                }
+                EqualConstant => {
+                    let right = (&(*self.prototype).constants)[i.b as usize].tag as u8;
+                    let left = self.kind(i.a);
+                    self.operands(left, right);
+                }
+                EqualInt | LessInt | LessEqualInt => {
+                    let left = self.kind(i.a);
+                    self.operands(left, constant_kind(i));
+                }
+                GreaterInt | GreaterEqualInt => {
+                    let right = self.kind(i.a);
+                    self.operands(constant_kind(i), right);
+                }
+                GetUpvalue | GetUpvalueCell | GetCell => result = Some(i.a),
+                GetGlobal | GetUpvalueField => {
+                    let table = *LuaUpvalues::of(self.base).add(i.b as usize);
+                    self.get_field(table, i.d as u32, strings);
+                    result = Some(i.a);
+                }
+                GetField | GetMethod => {
+                    self.get_field(self.value(i.b), i.d as u32, strings);
+                    result = Some(i.a);
+                }
+                SetGlobal => {
+                    let table = *LuaUpvalues::of(self.base).add(i.b as usize);
+                    added = self.set_field(table, i.d as u32, self.value(i.a));
+                }
+                SetField => added = self.set_field(self.value(i.a), i.d as u32, self.value(i.b)),
+                SetFieldConstant => {
+                    let constant = (&(*self.prototype).constants)[i.b as usize + 256 * i.c as usize];
+                    added = self.set_field(self.value(i.a), i.d as u32, constant);
+                }
+                GetIndex => {
+                    self.get_index(self.value(i.b), self.value(i.c));
+                    result = Some(i.a);
+                }
+                GetInt => {
+                    self.get_index(self.value(i.b), Value::int(i.d.into()));
+                    result = Some(i.a);
+                }
+                SetIndex => self.set_index(self.value(i.a), self.value(i.b), self.value(i.c)),
+                SetIndexConstant => {
+                    let constant = (&(*self.prototype).constants)[i.d as usize];
+                    self.set_index(self.value(i.a), self.value(i.b), constant);
+                }
+                SetInt => self.set_index(self.value(i.a), Value::int(i.d.into()), self.value(i.b)),
+                Call | TailCall => {
+                    self.call(i, open_top);
+                    result = (i.op == Call && i.c == 2).then_some(i.a);
+                }
+                ForPrepare | ForLoop => {
+                    let kinds = [self.kind(i.a), self.kind(i.a + 1), self.kind(i.a + 2)];
+                    self.connection.plug.log.operands3(self.unit, self.pc, kinds);
+                }
+                ForCall => {
+                    let kinds = [self.kind(i.a), self.kind(i.a + 1), self.kind(i.a + 2)];
+                    self.connection.plug.log.operands3(self.unit, self.pc, kinds);
+                    self.for_call(self.value(i.a), self.value(i.a + 1));
+                    result = Some(i.a + 4);
+                }
+                _ => {}
+            }
+        }
+        self.connection.pending = Pending { frame: frame as usize, pc: self.pc, unit: self.unit.0, result, added };
+    }
+
+    fn equal(&mut self, left: Value, right: Value) {
+        self.operands(left.tag as u8, right.tag as u8);
+        if left.is(Tag::Table) && right.is(Tag::Table) {
+            let plain = |heap: &mut crate::heap::Heap, value: Value| {
+                // SAFETY: a table in a register is live.
+                let metatable = unsafe { (*value.as_table()).metatable };
+                metatable.is_null() || table::metamethod(heap, metatable, Event::Eq).is_nil()
+            };
+            let both = plain(self.heap, left) && plain(self.heap, right);
+            self.fact(if both { variant::WITHOUT_EQUAL } else { variant::OTHER }, &[]);
+        }
+    }
+
+    unsafe fn cache(&self, index: u32) -> *mut FieldCache {
+        // SAFETY: caches are the prototype's, which nobody borrows now.
+        unsafe { (*self.prototype).caches.as_mut_ptr().add(index as usize) }
+    }
+
+    unsafe fn get_field(&mut self, object: Value, index: u32, strings: *mut Table) {
+        self.operands(object.tag as u8, Tag::String as u8);
+        // SAFETY: the site's cache, and a live object.
+        unsafe {
+            let cache = self.cache(index);
+            if object.is(Tag::String) {
+                cache::get_by_type(self.heap, cache, object.tag, strings);
+                if (*cache).kind == CacheKind::ByType && u64::from((*cache).tag) == object.tag {
+                    let holder = self.connection.names.object(Value::table((*cache).holder));
+                    let words = [holder, (*cache).slot, (*cache).epoch as u32];
+                    return self.fact(variant::BY_TYPE, &words);
+                }
+                return self.fact(variant::OTHER, &[]);
+            }
+            if !object.is(Tag::Table) {
+                return self.fact(variant::OTHER, &[]);
+            }
+            let table = object.as_table();
+            let shape = (*table).shape;
+            let key = (*cache).key;
+            if (*shape).is_dictionary() || !LuaString::is_interned(key) {
+                return self.fact(variant::OTHER, &[]);
+            }
+            if let Some(slot) = (*shape).lookup(key) {
+                let id = self.shape(shape);
+                if (*table).metatable.is_null() {
+                    return self.fact(variant::OWN, &[id, slot]);
+                }
+                if self.absent_above(table, key) {
+                    let epoch = self.heap.class_epoch as u32;
+                    return self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, epoch]);
+                }
+                let present = !table::get_string(table, key).is_nil();
+                return self.fact(if present { variant::OWN_PRESENT } else { variant::OTHER }, &[id, slot]);
+            }
+            let _ = cache::get(self.heap, cache, table);
+            let fits = (*cache).through == shape && (*cache).epoch == self.heap.class_epoch;
+            match (*cache).kind {
+                CacheKind::Inherited if fits => {
+                    let id = self.shape(shape);
+                    let holder = self.connection.names.object(Value::table((*cache).holder));
+                    let words = [id, holder, (*cache).slot, (*cache).epoch as u32];
+                    self.fact(variant::INHERITED, &words);
+                }
+                CacheKind::Absent | CacheKind::AbsentPlain if (*cache).through == shape => {
+                    let id = self.shape(shape);
+                    let epoch = self.heap.class_epoch as u32;
+                    self.fact(variant::ABSENT, &[id, epoch]);
+                }
+                _ => self.fact(variant::OTHER, &[]),
+            }
+        }
+    }
+
+    /// Whether no table on the `__index` chain of a table has the key. Flags the chain: changes to it change the epoch.
+    unsafe fn absent_above(&mut self, table: *mut Table, key: *mut LuaString) -> bool {
+        // SAFETY: all are live.
+        unsafe {
+            let metatable = (*table).metatable;
+            (*metatable).header.flags |= FLAG_CLASS_LIKE;
+            let index = table::metamethod(self.heap, metatable, Event::Index);
+            if index.is_nil() {
+                return true;
+            }
+            if !index.is(Tag::Table) {
+                return false;
+            }
+            (*index.as_table()).header.flags |= FLAG_CLASS_LIKE;
+            matches!(cache::get_uncached(self.heap, index.as_table(), key), cache::Lookup::Value(value) if value.is_nil())
+        }
+    }
+
+    unsafe fn set_field(&mut self, object: Value, index: u32, value: Value) -> Option<(u32, usize)> {
+        self.connection.plug.log.operands3(self.unit, self.pc, [object.tag as u8, Tag::String as u8, 0]);
+        // SAFETY: the site's cache, and a live object.
+        unsafe {
+            let cache = self.cache(index);
+            let key = (*cache).key;
+            if !object.is(Tag::Table) {
+                self.fact(variant::OTHER, &[]);
+                return None;
+            }
+            let table = object.as_table();
+            let shape = (*table).shape;
+            if (*shape).is_dictionary() || !LuaString::is_interned(key) || (*cache).flags & CACHE_EVENT_KEY != 0 {
+                self.fact(variant::OTHER, &[]);
+                return None;
+            }
+            let class_like = (*table).header.flags & FLAG_CLASS_LIKE != 0;
+            let Some(slot) = (*shape).lookup(key) else {
+                if class_like || value.is_nil() {
+                    self.fact(variant::OTHER, &[]);
+                    return None;
+                }
+                return Some((index, shape as usize));
+            };
+            let id = self.shape(shape);
+            if class_like {
+                let replaced = !value.is_nil() && !table::get_string(table, key).is_nil();
+                self.fact(if replaced { variant::OWN_REPLACED } else { variant::OTHER }, &[id, slot]);
+                return None;
+            }
+            let metatable = (*table).metatable;
+            if metatable.is_null() {
+                self.fact(variant::OWN, &[id, slot]);
+                return None;
+            }
+            (*metatable).header.flags |= FLAG_CLASS_LIKE;
+            if table::metamethod(self.heap, metatable, Event::NewIndex).is_nil() {
+                let epoch = self.heap.class_epoch as u32;
+                self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, epoch]);
+            } else {
+                self.fact(variant::OTHER, &[]);
+            }
+            None
+        }
+    }
+
+    unsafe fn get_index(&mut self, object: Value, key: Value) {
+        self.operands(object.tag as u8, key.tag as u8);
+        if !object.is(Tag::Table) || !key.is_int() {
+            return self.fact(variant::OTHER, &[]);
+        }
+        // SAFETY: a live table.
+        unsafe {
+            let table = object.as_table();
+            let inside = (key.as_int() as u64).wrapping_sub(1) < u64::from((*table).array_length);
+            let plain = (*table).metatable.is_null();
+            let variant = match (inside, plain) {
+                (true, true) => variant::ELEMENT_PLAIN,
+                (true, false) if !table::get_int(table, key.as_int()).is_nil() => variant::ELEMENT_PRESENT,
+                _ => variant::OTHER,
+            };
+            self.fact(variant, &[]);
+        }
+    }
+
+    unsafe fn set_index(&mut self, object: Value, key: Value, value: Value) {
+        self.connection.plug.log.operands3(self.unit, self.pc, [object.tag as u8, key.tag as u8, value.tag as u8]);
+        if !object.is(Tag::Table) || !key.is_int() || value.is_nil() {
+            return self.fact(variant::OTHER, &[]);
+        }
+        // SAFETY: a live table.
+        unsafe {
+            let table = object.as_table();
+            let inside = (key.as_int() as u64).wrapping_sub(1) < u64::from((*table).array_length);
+            let variant = match (inside, (*table).metatable.is_null()) {
+                (true, true) => variant::ELEMENT_STORED,
+                (false, true) => variant::APPEND,
+                _ => variant::OTHER,
+            };
+            self.fact(variant, &[]);
+        }
+    }
+
+    unsafe fn call(&mut self, i: Instruction, open_top: *mut Value) {
+        // SAFETY: the call's values lie in the window, an open list's below its top.
+        unsafe {
+            let function = self.base.add(i.a as usize);
+            let count = if i.b != 0 { i.b as usize - 1 } else { (open_top.offset_from(function) as usize).saturating_sub(1) };
+            let kinds: smallvec::SmallVec<[u8; 3]> =
+                (0..count.min(3)).map(|n| (*function.add(1 + n)).tag as u8).collect();
+            match kinds[..] {
+                [] => {}
+                [first] => self.connection.plug.log.operand(self.unit, self.pc, first),
+                [first, second] => self.operands(first, second),
+                _ => self.connection.plug.log.operands3(self.unit, self.pc, [kinds[0], kinds[1], kinds[2]]),
+            }
+            let callee = function.read();
+            if callee.is(Tag::LuaClosure) {
+                let number = (*(*callee.as_closure()).prototype).unit.id;
+                self.fact(variant::CLOSURE, &[number]);
+            } else if callee.is(Tag::Native) {
+                let object = self.connection.names.object(callee);
+                self.fact(variant::NATIVE, &[object, (*callee.as_native()).intrinsic]);
+            } else {
+                self.fact(variant::OTHER, &[]);
+            }
+        }
+    }
+
+    unsafe fn for_call(&mut self, iterator: Value, state: Value) {
+        let is_next = iterator.is(Tag::Native) && state.is(Tag::Table) && {
+            // SAFETY: a live native function.
+            unsafe { (*iterator.as_native()).intrinsic == super::INTRINSIC_NEXT }
+        };
+        if is_next {
+            let object = self.connection.names.object(iterator);
+            self.fact(variant::NEXT, &[object]);
+        } else {
+            self.fact(variant::OTHER, &[]);
+        }
+    }
+}
+
+fn constant_kind(i: Instruction) -> u8 {
+    if i.op != Op::EqualInt && i.c & 2 != 0 { Tag::Float as u8 } else { Tag::Int as u8 }
+}
+
+/// The upvalues of the closure that runs in a frame.
+struct LuaUpvalues;
+
+impl LuaUpvalues {
+    unsafe fn of(base: *mut Value) -> *mut Value {
+        // SAFETY: the frame's closure stands below its first register.
+        unsafe { crate::interpreter::upvalue((*base.sub(1)).as_closure(), 0) }
+    }
+}

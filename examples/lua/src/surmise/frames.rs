@@ -1,0 +1,228 @@
+//! The host's side of deoptimization: frames rebuilt, resumed and called.
+//!
+//! Compiled frames have no record on the frame stack. When one is left, its records are pushed on top of what is there: the
+//! record of the last interpreted frame, or of the native that compiled code called. Their windows lie where they always did.
+
+use surmise::deopt::host::{Activation, GuestResults, Host, Thrown};
+use surmise::deopt::rebuild::{FrameImage, RebuildPlan};
+use surmise::deopt::runloop::Runloop;
+use surmise::ir::entity::UnitId;
+use surmise::ir::frame_state::When;
+use surmise::ir::function::Entry;
+use surmise::ir::language::Encoding;
+
+use crate::bytecode::{Op, Prototype};
+use crate::interpreter::call::deliver;
+use crate::interpreter::run::run_loop;
+use crate::stack::{FRAME_FRESH, Frame};
+use crate::state::{State, Throw};
+use crate::value::Value;
+
+/// A boxed value of the runtime as a Lua value.
+fn value(boxed: surmise::deopt::boxed::Boxed) -> Value {
+    Value { tag: boxed.tag(), payload: boxed.payload() }
+}
+
+/// Results that stand at `results`, in machine form.
+///
+/// # Safety
+/// So many values stand there.
+pub unsafe fn guest_results(results: *mut Value, count: u32) -> GuestResults {
+    if count == 0 {
+        return GuestResults::pair(0, 0, -1);
+    }
+    // SAFETY: the function's contract.
+    let first = unsafe { results.read() };
+    GuestResults::pair(first.tag as u32, first.payload, count as i32 - 1)
+}
+
+impl State {
+    fn prototype_of(&self, unit: UnitId) -> *mut Prototype {
+        let connection = self.surmise.as_ref().expect("compiled code runs only when Surmise is plugged in");
+        let position = connection.snapshots.iter().position(|snapshot| snapshot.id == unit);
+        connection.prototypes[position.expect("compiled units were registered")]
+    }
+
+    /// Makes one frame's record; its registers are written to its window.
+    ///
+    /// # Safety
+    /// As for `commit_frames`.
+    unsafe fn commit_frame(&mut self, image: &FrameImage<'_>, plan: &RebuildPlan, existing: bool, flags: u32) {
+        let base: *mut Value = image.window().cast();
+        let prototype = self.prototype_of(image.unit());
+        // SAFETY: the window lies on the guest stack, below the limit (checked when the compiled frame was made); the record is
+        // the next free one.
+        unsafe {
+            if let Some(callee) = image.callee() {
+                base.sub(1).write(value(callee));
+            }
+            for (register, boxed) in image.registers() {
+                base.add(register.0 as usize).write(value(boxed));
+            }
+            let mut pc = (*prototype).code.as_ptr().add(image.resume().pc.0 as usize);
+            if image.resume().when == When::After {
+                pc = pc.add(1);
+            }
+            if existing {
+                (*self.runloop.frame).pc = pc;
+            } else {
+                let frame = self.runloop.frame.add(1);
+                frame.write(Frame { pc, base, prototype, flags, shift: 0, top: base });
+                self.runloop.frame = frame;
+            }
+            if let Some((register, count)) = image.open() {
+                self.runloop.open_top = base.add(register.0 as usize + count as usize);
+            }
+            if image.resume().when == When::After && image.results().len() > 0 || plan.call_results().is_some() {
+                self.deliver_after(image, plan, base);
+            }
+        }
+    }
+
+    /// Gives a frame that goes on *after* an instruction that instruction's results.
+    unsafe fn deliver_after(&mut self, image: &FrameImage<'_>, plan: &RebuildPlan, base: *mut Value) {
+        if image.resume().when == When::Before {
+            return;
+        }
+        // SAFETY: the frame is the current one and its pc is behind the instruction.
+        unsafe {
+            let frame = self.runloop.frame;
+            let i = &*(*frame).pc.sub(1);
+            let first = image.results().next().map(value);
+            match i.op {
+                Op::Call | Op::TailCall => {
+                    let results = base.add(i.a as usize);
+                    let count = match plan.call_results() {
+                        Some(results) => results.count(Encoding::Pair) as u32,
+                        None => 1,
+                    };
+                    if let (1, Some(first)) = (count, first) {
+                        results.write(first);
+                    }
+                    let wanted = if i.op == Op::Call { i32::from(i.c) - 1 } else { -1 };
+                    deliver(self, results, count, wanted);
+                    if i.op == Op::TailCall {
+                        // What is left to do is to return them: the instruction's successor in the interpreter's own scheme.
+                        self.finish_tail_call = Some(count);
+                    }
+                }
+                Op::Equal | Op::Less | Op::LessEqual | Op::LessInt | Op::LessEqualInt | Op::GreaterInt | Op::GreaterEqualInt => {
+                    let truth = first.is_some_and(|value| !value.is_falsy());
+                    if truth == (i.c & 1 != 0) {
+                        (*frame).pc = (*frame).pc.offset(i.d as isize);
+                    }
+                }
+                Op::ForCall => {
+                    if let Some(first) = first {
+                        base.add(i.a as usize + 4).write(first);
+                    }
+                }
+                Op::SetGlobal | Op::SetField | Op::SetFieldConstant | Op::SetIndex | Op::SetIndexConstant | Op::SetInt => {}
+                _ => {
+                    if let Some(first) = first {
+                        base.add(i.a as usize).write(first);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Host for State {
+    fn allocate_frames(&mut self, _runloop: &Runloop<Self>, plan: &RebuildPlan) -> Result<(), Thrown> {
+        // Records and windows lie in reserved memory: there is nothing to allocate. Each record has its function's slot, so
+        // the window check of the compiled frame covers the records too.
+        let Some(outermost) = plan.frames().next_back() else { return Ok(()) };
+        let prototype = self.prototype_of(outermost.unit());
+        let base: *mut Value = outermost.window().cast();
+        // SAFETY: the prototype lives as long as the state.
+        let end = base.wrapping_add(unsafe { (*prototype).register_count } as usize);
+        if end > self.runloop.limit && !self.runloop.raise_limit(end) {
+            let _ = self.stack_overflow();
+            return Err(Thrown);
+        }
+        Ok(())
+    }
+
+    fn commit_frames(&mut self, plan: &RebuildPlan, activation: Activation) {
+        let is_loop = self.is_loop_candidate(plan);
+        let flags = match activation {
+            Activation::Entered => self.surmise.as_ref().map_or(0, |connection| connection.entered_flags),
+            Activation::Called => FRAME_FRESH,
+        };
+        for (index, image) in plan.frames().rev().enumerate() {
+            let existing = index == 0 && activation == Activation::Entered && is_loop;
+            let flags = if index == 0 { flags } else { 0 };
+            // SAFETY: the runtime calls this with a plan of frames of this state.
+            unsafe { self.commit_frame(&image, plan, existing, flags) };
+            if index == 0
+                && let Some(connection) = &mut self.surmise
+            {
+                connection.rebuilt = self.runloop.frame;
+            }
+        }
+    }
+
+    fn resume(&mut self, _runloop: &Runloop<Self>) -> Result<GuestResults, Thrown> {
+        let entry = self.surmise.as_ref().map_or(std::ptr::null_mut(), |connection| connection.rebuilt);
+        // SAFETY: the frames were committed just now; the outermost is marked to end the nested loop.
+        unsafe {
+            let results = (*entry).base.sub(1);
+            match run_loop(self, entry) {
+                Ok(count) => Ok(guest_results(results, count)),
+                Err(Throw) => Err(Thrown),
+            }
+        }
+    }
+
+    unsafe fn call_unit(
+        &mut self,
+        _runloop: &Runloop<Self>,
+        window: *mut u8,
+        argument_count: u64,
+    ) -> Result<GuestResults, Thrown> {
+        // SAFETY: the caller has laid the call out like any other.
+        unsafe {
+            let function = window.cast::<Value>().sub(1);
+            let entry = self.runloop.frame.add(1);
+            if self.push_lua_frame(function, argument_count as u32, FRAME_FRESH).is_err() {
+                return Err(Thrown);
+            }
+            match run_loop(self, entry) {
+                Ok(count) => Ok(guest_results(function, count)),
+                Err(Throw) => Err(Thrown),
+            }
+        }
+    }
+
+    fn poll(&mut self, _runloop: &Runloop<Self>) -> Result<(), Thrown> {
+        self.serve();
+        if self.heap.requested != 0 {
+            let end = self.compiled_window_end();
+            if self.collect(end).is_err() {
+                return Err(Thrown);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn is_loop_candidate(&self, plan: &RebuildPlan) -> bool {
+        let Some(connection) = &self.surmise else { return false };
+        let map = connection.plug.isolate().space().map().snapshot();
+        map.candidates()
+            .iter()
+            .find(|candidate| candidate.id() == plan.candidate())
+            .is_some_and(|candidate| matches!(candidate.entry(), Entry::Loop(_)))
+    }
+
+    /// End of the guest stack in use, with the windows of compiled frames.
+    pub fn compiled_window_end(&self) -> *mut Value {
+        let top = self.runloop.top();
+        let Some(connection) = &self.surmise else { return top };
+        // SAFETY: this thread is the runloop's, at a safepoint.
+        let end: *mut Value = unsafe { connection.guard.window_end() }.cast();
+        top.max(end)
+    }
+}

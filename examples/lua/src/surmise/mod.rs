@@ -1,0 +1,223 @@
+//! Surmise, plugged into the Lua host.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `language.sir`, [`language`] | Lua as data for the optimizer |
+//! | [`lifter`] | bytecode to generic IR |
+//! | [`facts`] | the type log |
+//! | [`externs`] | what compiled code calls |
+//! | [`frames`] | frames rebuilt, resumed and called: the host's side of deoptimization |
+//! | [`enter`] | from the interpreter into compiled code; what happens when a counter runs out |
+//! | [`names`] | ids for shapes and objects, so that logs and recipes hold no addresses |
+//!
+//! Everything here belongs to one [`Connection`] per state, which is absent when Surmise is switched off: then nothing but a
+//! counter per unit remains of it.
+
+use std::sync::Arc;
+
+use surmise::deopt::isolate::Isolate;
+use surmise::deopt::loaded::CodeSpace;
+use surmise::deopt::runloop::{Runloop, RunloopGuard};
+use surmise::ir::analysis::registers::LiveRegisters;
+use surmise::ir::entity::UnitId;
+use surmise::plug::Plug;
+use surmise::service::Service;
+
+use crate::bytecode::Prototype;
+use crate::object::LuaString;
+use crate::state::State;
+use crate::value::{Tag, Value};
+use lifter::{Child, Constant, Registers, Snapshot};
+
+pub mod enter;
+pub mod externs;
+pub mod facts;
+pub mod frames;
+pub mod language;
+pub mod lifter;
+pub mod names;
+
+/// The intrinsic number of `next`, which generic loops look for.
+pub const INTRINSIC_NEXT: u32 = 20;
+
+/// A state's connection to Surmise.
+pub struct Connection {
+    /// The optimizer's side.
+    pub plug: Plug,
+    /// The registration of the state's one runloop.
+    pub guard: RunloopGuard<State>,
+    /// Ids of shapes and objects.
+    pub names: names::Names,
+    /// The last logged instruction.
+    pub pending: facts::Pending,
+    /// By prototype number.
+    pub snapshots: Vec<Arc<Snapshot>>,
+    /// By unit index: the prototype.
+    pub prototypes: Vec<*mut Prototype>,
+    /// Flags for the frame that a compiled frame entered by the interpreter turns into, should it be rebuilt.
+    pub entered_flags: u32,
+    /// How many units are being logged: while there are any, the logging run loop runs.
+    pub logging: u32,
+    /// The outermost of the frames that were rebuilt last.
+    pub rebuilt: *mut crate::stack::Frame,
+    /// The service, when this state has one of its own.
+    pub service: Option<Service>,
+}
+
+/// Why Surmise can't be plugged in.
+#[derive(Debug)]
+pub struct ConnectError(pub String);
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The service for Lua with the given settings.
+///
+/// # Errors
+/// What the service says.
+pub fn start_service(config: surmise::config::Config) -> Result<Service, ConnectError> {
+    let language = language::language().map_err(|error| ConnectError(format!("language.sir: {error}")))?;
+    Service::start(Arc::new(language), Arc::new(config)).map_err(|error| ConnectError(error.to_string()))
+}
+
+impl State {
+    /// Plugs Surmise in. Prototypes that are loaded from here on are units.
+    ///
+    /// # Errors
+    /// If there is no code for this machine, or no memory for code.
+    pub fn connect(&mut self, service: Service) -> Result<(), ConnectError> {
+        let error = |error: &dyn std::fmt::Display| ConnectError(error.to_string());
+        let space = CodeSpace::new(surmise::config::CODE_BUDGET).map_err(|e| error(&e))?;
+        let table = externs::table();
+        // SAFETY: the functions are those that language.sir declares; a test compares the two.
+        let isolate = unsafe { Isolate::new(&space, service.language(), &table) }.map_err(|e| error(&e))?;
+        let guard = Runloop::<State>::register(&isolate).map_err(|e| error(&e))?;
+        guard.set_limits(self.runloop.limit.cast(), self.native_limit);
+        if let Some(every) = service.config().deopt_every {
+            guard.set_forced_failure_countdown(every);
+        }
+        let plug = Plug::new(service.connect(), isolate);
+        self.surmise = Some(Box::new(Connection {
+            plug,
+            guard,
+            names: names::Names::default(),
+            pending: facts::Pending::default(),
+            snapshots: Vec::new(),
+            prototypes: Vec::new(),
+            entered_flags: 0,
+            logging: 0,
+            rebuilt: std::ptr::null_mut(),
+            service: Some(service),
+        }));
+        for index in 0..self.prototypes.len() {
+            let prototype: *mut Prototype = &mut *self.prototypes[index];
+            self.register_unit(prototype);
+        }
+        Ok(())
+    }
+
+    /// Makes a prototype a unit, if Surmise is plugged in. Prototypes are registered in the order of their numbers.
+    pub fn register_unit(&mut self, prototype: *mut Prototype) {
+        let Some(connection) = &mut self.surmise else { return };
+        // SAFETY: prototypes live as long as the state, and their entry cells stay where they are.
+        unsafe {
+            let snapshot = Arc::new(snapshot(&*prototype));
+            let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
+            let variadic = (*prototype).is_vararg;
+            let (index, counter) = connection.plug.register(snapshot.clone(), cell, variadic);
+            debug_assert_eq!(connection.snapshots.len(), (*prototype).unit.id as usize);
+            connection.snapshots.push(snapshot);
+            connection.prototypes.push(prototype);
+            (*prototype).unit.index = index.0;
+            (*prototype).unit.counter = counter;
+        }
+    }
+}
+
+/// The copy of a prototype that the optimizer works from.
+pub fn snapshot(prototype: &Prototype) -> Snapshot {
+    // SAFETY: children live as long as the state.
+    let child = |&child: &*mut Prototype| Child {
+        upvalues: unsafe { (*child).upvalues.iter().map(|upvalue| upvalue.source).collect() },
+    };
+    let children: Vec<Child> = prototype.children.iter().map(child).collect();
+    let code = prototype.code.to_vec();
+    let live = LiveRegisters::new(&Registers {
+        code: &code,
+        children: &children,
+        register_count: prototype.register_count,
+    });
+    let name = if prototype.line_defined == 0 {
+        format!("main chunk of {}", prototype.source)
+    } else {
+        format!("function <{}:{}>", prototype.source, prototype.line_defined)
+    };
+    Snapshot {
+        id: unit_id(prototype),
+        name,
+        number: prototype.unit.id,
+        live,
+        code,
+        constants: prototype.constants.iter().map(|&constant| lifted_constant(constant)).collect(),
+        cache_count: prototype.caches.len() as u32,
+        children,
+        upvalue_is_cell: prototype.upvalues.iter().map(|upvalue| upvalue.is_cell).collect(),
+        parameter_count: prototype.parameter_count,
+        is_vararg: prototype.is_vararg,
+        register_count: prototype.register_count,
+    }
+}
+
+fn lifted_constant(constant: Value) -> Constant {
+    if constant.is_nil() {
+        Constant::Nil
+    } else if constant.is(Tag::Bool) {
+        Constant::Bool(constant.payload != 0)
+    } else if constant.is_int() {
+        Constant::Int(constant.as_int())
+    } else if constant.is_float() {
+        Constant::Float(constant.payload)
+    } else if LuaString::is_interned(constant.as_string()) {
+        Constant::ShortString
+    } else {
+        Constant::LongString
+    }
+}
+
+/// A hash of what the unit does: the FNV-1a hash of its code, constants, keys and the places of its functions in the source.
+fn unit_id(prototype: &Prototype) -> UnitId {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut add = |bytes: &[u8]| {
+        for &byte in bytes {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    for i in &prototype.code {
+        add(&[i.op as u8, i.a, i.b, i.c]);
+        add(&i.d.to_le_bytes());
+    }
+    for constant in &prototype.constants {
+        add(&constant.tag.to_le_bytes());
+        if constant.is(Tag::String) {
+            add(LuaString::bytes(constant.as_string()));
+        } else {
+            add(&constant.payload.to_le_bytes());
+        }
+    }
+    for cache in &prototype.caches {
+        add(LuaString::bytes(cache.key));
+        add(&[0]);
+    }
+    for upvalue in &prototype.upvalues {
+        add(format!("{:?}", upvalue).as_bytes());
+    }
+    add(&[prototype.parameter_count, prototype.is_vararg as u8, prototype.register_count]);
+    add(prototype.source.as_bytes());
+    add(&prototype.line_defined.to_le_bytes());
+    // A function's number tells apart functions with equal text in one place.
+    add(&prototype.unit.id.to_le_bytes());
+    UnitId(hash)
+}

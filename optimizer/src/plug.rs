@@ -1,0 +1,357 @@
+//! The plug: what a host holds of Surmise, one for each isolate.
+//!
+//! The host counts calls and back-edges per unit in a counter of its own. When a counter runs out it asks [`Plug::fired`] what
+//! to do, and does it:
+//!
+//! ```text
+//!  cold ──counter──▶ logging ──counter──▶ requested ──delivery──▶ installed
+//!   ▲                 (the host runs its                             │ a guess failed too often
+//!   └──────────────────logging loop)◀──────── back-off ◀─────────────┘
+//! ```
+//!
+//! At its next poll the host calls [`Plug::service`], which installs what has been delivered and throws away candidates whose
+//! guesses failed too often. Everything here runs on the isolate's own thread; the compiles run on the service's.
+#![allow(
+    unsafe_code,
+    reason = "installing candidates is unsafe: the host's resolver decides what their slots hold"
+)]
+
+use crate::config::Config;
+use crate::log::{Log, UnitIndex};
+use crate::profile::Map;
+use crate::service::{Client, Delivery, FailedGuess};
+use crate::unit::UnitSource;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
+use surmise_deopt::candidate::CandidateId;
+use surmise_deopt::entry::EntryCell;
+use surmise_deopt::events::{DeoptEvent, DeoptObserver};
+use surmise_deopt::isolate::{EntryPoint, Isolate, UnitEntries};
+use surmise_deopt::loaded::Candidate;
+use surmise_deopt::slots::SlotValue;
+use surmise_deopt::table::ExitReason;
+use surmise_ir::entity::UnitId;
+use surmise_ir::function::Entry;
+use surmise_ir::guard::GuardReason;
+use surmise_ir::language::Recipe;
+
+/// Runs between two looks at a unit that has been requested or has a candidate: rarely enough to cost nothing, often enough to
+/// enter a loop soon after its candidate arrived.
+const RUNS_BETWEEN_LOOKS: i32 = 1_000;
+/// A unit that was given up is looked at no more than this often.
+const RUNS_WHEN_GIVEN_UP: i32 = 1 << 30;
+/// Each retirement makes relearning wait this many times longer.
+const BACK_OFF: u32 = 2;
+
+/// What a host does after its counter ran out.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// What the counter starts from again.
+    pub counter: i32,
+    /// Whether the unit's runs are logged from here on.
+    pub logging: bool,
+    /// Code to enter now, at the loop's header.
+    pub enter: Option<EntryPoint>,
+}
+
+/// What the host does for the plug.
+pub trait PlugHost {
+    /// Sets a unit's counter, and whether its runs are logged.
+    fn arm(&mut self, unit: UnitIndex, counter: i32, logging: bool);
+    /// What a spesh slot of this recipe holds here; `None` when there is no such thing any more.
+    fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue>;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Cold,
+    Logging,
+    Requested,
+    Installed,
+    GivenUp,
+}
+
+struct UnitRecord {
+    id: UnitId,
+    entries: Arc<UnitEntries>,
+    cell: NonNull<EntryCell>,
+    /// What is going on for each entry, in the order in which they became hot.
+    phases: Map<Entry, Phase>,
+    /// The candidate of each entry.
+    installed: Map<Entry, CandidateId>,
+    retirements: u32,
+    variadic: bool,
+}
+
+/// Counts for the statistics.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct PlugTotals {
+    /// Units that the host registered.
+    pub units: u64,
+    /// Units that became hot.
+    pub hot_units: u64,
+    /// Candidates that were installed.
+    pub installed: u64,
+    /// Candidates that could not be installed.
+    pub not_installed: u64,
+    /// Candidates that were thrown away.
+    pub retired: u64,
+    /// Deopts, by guard reason, in the order of the table of reasons; the last is "invalidated".
+    pub deopts: [u64; GuardReason::ALL.len() + 1],
+}
+
+/// A candidate's guess that failed too often, or any exit to count: filled by the observer, read at the next poll.
+#[derive(Default)]
+struct Observed {
+    retire: Vec<(CandidateId, UnitId, surmise_ir::entity::Pc, GuardReason, u32)>,
+    deopts: [u64; GuardReason::ALL.len() + 1],
+}
+
+struct Observer {
+    observed: Mutex<Observed>,
+    failures_before_retirement: u32,
+    forced: bool,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl DeoptObserver for Observer {
+    fn on_deopt(&self, candidate: &Arc<Candidate>, event: &DeoptEvent, count: u32) -> u32 {
+        let mut observed = self.observed.lock().expect("no holder of the observations panics");
+        match event.reason {
+            ExitReason::Invalidated => observed.deopts[GuardReason::ALL.len()] += 1,
+            ExitReason::Guard(reason, site) => {
+                observed.deopts[reason as usize] += 1;
+                let failures = candidate.deopt_count(event.point as usize);
+                if failures >= self.failures_before_retirement && reason != GuardReason::Stack && !self.forced
+                {
+                    observed.retire.push((candidate.id(), event.unit, site, reason, failures));
+                    (self.wake)();
+                }
+            }
+        }
+        count.wrapping_add(1)
+    }
+}
+
+/// One isolate's connection to Surmise.
+pub struct Plug {
+    client: Client,
+    isolate: Arc<Isolate>,
+    /// The ring of this isolate's thread.
+    pub log: Log,
+    units: Vec<UnitRecord>,
+    by_id: rustc_hash::FxHashMap<UnitId, Vec<UnitIndex>>,
+    first_index: Option<u32>,
+    observer: Arc<Observer>,
+    totals: PlugTotals,
+}
+
+impl Plug {
+    /// Connects an isolate. Its runloops are woken by their poll flags when something is delivered.
+    pub fn new(client: Client, isolate: Arc<Isolate>) -> Plug {
+        let config = client.config().clone();
+        let woken = isolate.clone();
+        client.set_waker(Box::new(move || woken.request_poll()));
+        let woken = isolate.clone();
+        let observer = Arc::new(Observer {
+            observed: Mutex::default(),
+            failures_before_retirement: config.failures_before_retirement(),
+            forced: config.deopt_every.is_some(),
+            wake: Box::new(move || woken.request_poll()),
+        });
+        isolate.set_observer(Some(observer.clone()));
+        Plug {
+            client,
+            isolate,
+            log: Log::default(),
+            units: Vec::new(),
+            by_id: Default::default(),
+            first_index: None,
+            observer,
+            totals: PlugTotals::default(),
+        }
+    }
+    /// The settings.
+    pub fn config(&self) -> &Arc<Config> {
+        self.client.config()
+    }
+    /// The service's client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+    /// The isolate.
+    pub fn isolate(&self) -> &Arc<Isolate> {
+        &self.isolate
+    }
+    /// What was counted so far.
+    pub fn totals(&self) -> PlugTotals {
+        let mut totals = self.totals;
+        totals.deopts = self.observer.observed.lock().expect("no holder of the observations panics").deopts;
+        totals
+    }
+
+    /// Makes a unit known and returns its number and what its counter starts from.
+    ///
+    /// # Safety
+    /// The entry cell stays where it is as long as the plug's isolate lives.
+    pub unsafe fn register(
+        &mut self,
+        unit: Arc<dyn UnitSource>,
+        cell: NonNull<EntryCell>,
+        variadic: bool,
+    ) -> (UnitIndex, i32) {
+        let id = unit.id();
+        let index = self.client.register(unit);
+        let first = *self.first_index.get_or_insert(index.0);
+        debug_assert_eq!(
+            (index.0 - first) as usize,
+            self.units.len(),
+            "one isolate per service numbers densely"
+        );
+        // SAFETY: handed on.
+        let entries = unsafe { self.isolate.register_unit(id, cell) };
+        self.units.push(UnitRecord {
+            id,
+            entries,
+            cell,
+            phases: Map::default(),
+            installed: Map::default(),
+            retirements: 0,
+            variadic,
+        });
+        self.by_id.entry(id).or_default().push(index);
+        self.totals.units += 1;
+        (index, self.cold_counter(0))
+    }
+    fn record(&mut self, unit: UnitIndex) -> &mut UnitRecord {
+        let first = self.first_index.unwrap_or(0);
+        &mut self.units[(unit.0 - first) as usize]
+    }
+    fn cold_counter(&self, retirements: u32) -> i32 {
+        if self.config().disabled {
+            return RUNS_WHEN_GIVEN_UP;
+        }
+        let factor = BACK_OFF.saturating_pow(retirements.min(10));
+        i32::try_from(self.config().calls_before_logging().saturating_mul(factor))
+            .unwrap_or(RUNS_WHEN_GIVEN_UP)
+    }
+
+    /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
+    pub fn fired(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> Decision {
+        let logged_runs = self.config().logged_runs() as i32;
+        let is_loop = matches!(at, Entry::Loop(_));
+        let record = self.record(unit);
+        let was_cold = record.phases.is_empty();
+        let mut phase = record.phases.get(&at).copied().unwrap_or(Phase::Cold);
+        // Whatever entry the window was opened for, it is full now.
+        let open = record.phases.iter().find(|(_, phase)| **phase == Phase::Logging).map(|(&entry, _)| entry);
+        if let Some(open) = open {
+            self.close_window(unit, open);
+            if self.config().blocking {
+                self.service(host);
+            }
+            phase = self.record(unit).phases.get(&at).copied().unwrap_or(Phase::Cold);
+        }
+        let record = self.record(unit);
+        let enter = match at {
+            Entry::Loop(header) => record.entries.loop_entry(header),
+            _ => None,
+        };
+        let mut decision = Decision { counter: RUNS_BETWEEN_LOOKS, logging: false, enter };
+        if enter.is_some() {
+            return decision;
+        }
+        match phase {
+            Phase::Cold if !is_loop && record.variadic => record.phases.insert(at, Phase::GivenUp),
+            Phase::Cold => {
+                decision = Decision { counter: logged_runs, logging: true, enter: None };
+                record.phases.insert(at, Phase::Logging)
+            }
+            Phase::GivenUp | Phase::Logging | Phase::Requested | Phase::Installed => None,
+        };
+        if was_cold {
+            self.totals.hot_units += 1;
+        }
+        if self.config().no_delay && !decision.logging {
+            decision.counter = 1;
+        }
+        decision
+    }
+
+    /// Ends the unit's logged window and asks for what it was opened for.
+    fn close_window(&mut self, unit: UnitIndex, entry: Entry) {
+        self.client.flush(&mut self.log);
+        self.record(unit).phases.insert(entry, Phase::Requested);
+        self.client.request(unit, entry);
+    }
+
+    /// To be called at a poll: installs deliveries, throws failed candidates away.
+    pub fn service(&mut self, host: &mut dyn PlugHost) {
+        self.retire_failed(host);
+        while let Some(delivery) = self.client.take() {
+            self.deliver(delivery, host);
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
+        let Delivery { unit, entry, result, .. } = delivery;
+        let phase = match result {
+            Err(_) => Phase::GivenUp,
+            Ok(image) => {
+                let image = Arc::unwrap_or_clone(image);
+                // SAFETY: the image comes from our own lowering for the isolate's language; this is the isolate's thread at a
+                // safepoint; what the host resolves is of the recipe's type.
+                match unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) } {
+                    Ok(candidate) => {
+                        self.totals.installed += 1;
+                        if let Some(older) = self.record(unit).installed.insert(entry, candidate) {
+                            self.isolate.retire(older);
+                        }
+                        Phase::Installed
+                    }
+                    Err(_) => {
+                        self.totals.not_installed += 1;
+                        Phase::GivenUp
+                    }
+                }
+            }
+        };
+        self.record(unit).phases.insert(entry, phase);
+        if phase == Phase::Installed && matches!(entry, Entry::Loop(_)) {
+            // Have the loop look at once.
+            host.arm(unit, 0, false);
+        }
+    }
+
+    fn retire_failed(&mut self, host: &mut dyn PlugHost) {
+        let failed = std::mem::take(
+            &mut self.observer.observed.lock().expect("no holder of the observations panics").retire,
+        );
+        for (candidate, unit, pc, reason, failures) in failed {
+            if !self.isolate.retire(candidate) {
+                continue;
+            }
+            self.totals.retired += 1;
+            for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
+                self.client.failed(FailedGuess { unit: index, pc, reason, failures: failures.into() });
+                let record = self.record(index);
+                record.retirements += 1;
+                record.phases.clear();
+                let given_up = record.retirements >= crate::config::RETIREMENTS_PER_UNIT;
+                let retirements = record.retirements;
+                // What else the unit has stays; it is learnt anew, with the failed guess in mind.
+                let counter = if given_up { RUNS_WHEN_GIVEN_UP } else { self.cold_counter(retirements) };
+                host.arm(index, counter, false);
+            }
+        }
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        self.isolate.set_observer(None);
+        for record in &self.units {
+            self.isolate.unregister_unit(record.id, record.cell);
+        }
+    }
+}
