@@ -46,6 +46,8 @@ pub const SHAPE_MARKED: u32 = 4;
 pub const SHAPE_DEAD: u32 = 8;
 /// The tree of the table of globals: no limit to the children.
 pub const SHAPE_GLOBALS: u32 = 16;
+/// Compiled code compares the shape's address: it is kept as long as tables may have it, and the address is never used again.
+pub const SHAPE_PINNED: u32 = 32;
 
 /// Names, positions and metatable of a table's properties.
 #[repr(C)]
@@ -400,7 +402,7 @@ impl Shapes {
             }
             if self.all.len() > self.prune_at {
                 for &shape in self.all.iter().rev() {
-                    if (*shape).flags & (SHAPE_MARKED | SHAPE_ROOT | SHAPE_DICTIONARY) == 0 {
+                    if (*shape).flags & (SHAPE_MARKED | SHAPE_ROOT | SHAPE_DICTIONARY | SHAPE_PINNED) == 0 {
                         (*shape).flags |= SHAPE_DEAD;
                     } else if (*shape).flags & SHAPE_DEAD == 0 && !(*shape).parent.is_null() {
                         (*(*shape).parent).flags |= SHAPE_MARKED;
@@ -480,7 +482,10 @@ impl Shapes {
                     drop(Box::from_raw(properties));
                 }
             }
-            drop(Box::from_raw(shape));
+            // A pinned shape's memory stays with it for good.
+            if (*shape).flags & SHAPE_PINNED == 0 {
+                drop(Box::from_raw(shape));
+            }
         }
     }
 

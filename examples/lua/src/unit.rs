@@ -1,51 +1,35 @@
 //! What Surmise keeps per function, inside the prototype: the words that the run loop and machine code touch.
 //!
 //! Everything is `repr(C)` at a fixed offset. The run loop decrements `counter` at every function entry and every back-edge;
-//! below zero it takes the cold path to [`crate::interpreter::hook`], which refills it. `entry` is where compiled code will
-//! be entered; null means: interpret.
+//! below zero it takes the cold path to [`crate::interpreter::hook`], which refills it. `entry` is what compiled code calls, and
+//! what the interpreter enters when it is compiled code.
 
-/// How often the counter of a unit may be decremented before the hook runs again: large enough for the hook to cost nothing
-/// while nothing listens to it.
+use surmise::deopt::entry::EntryCell;
+
+/// How often the counter of a unit may be decremented before the hook runs again, while nobody listens to it.
 pub const COUNTER_IDLE: i32 = i32::MAX;
+
+/// The unit is being logged.
+pub const UNIT_LOGGED: u32 = 1;
 
 /// The optimizer's view of one function.
 #[repr(C)]
 pub struct UnitState {
     /// Decremented at function entries and back-edges; the hook runs when it falls below zero.
     pub counter: i32,
-    /// Times the hook has run.
-    pub hook_count: u32,
-    /// Entry of the installed candidate, or null.
-    pub entry: *const u8,
-    /// The unit's number in this process, given out when its prototype is loaded.
-    pub id: u32,
     /// `UNIT_*`.
     pub flags: u32,
-    /// Candidates entered at a loop: pairs of back-edge pc and entry, ended by a null entry; or null.
-    pub loop_entries: *const LoopEntry,
-}
-
-/// A candidate that is entered at a back-edge.
-#[repr(C)]
-pub struct LoopEntry {
-    /// Index of the back-edge instruction.
-    pub pc: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// The code.
-    pub entry: *const u8,
+    /// The code that calls go to: a candidate's, or the stub that has the interpreter do it.
+    pub entry: EntryCell,
+    /// The prototype's number in its state, given out when it is loaded.
+    pub id: u32,
+    /// The unit's number in the service.
+    pub index: u32,
 }
 
 impl UnitState {
     /// A unit that nobody watches yet.
-    pub const fn new(id: u32) -> UnitState {
-        UnitState {
-            counter: COUNTER_IDLE,
-            hook_count: 0,
-            entry: std::ptr::null(),
-            id,
-            flags: 0,
-            loop_entries: std::ptr::null(),
-        }
+    pub fn new(id: u32) -> UnitState {
+        UnitState { counter: COUNTER_IDLE, flags: 0, entry: EntryCell::new(), id, index: 0 }
     }
 }

@@ -15,10 +15,8 @@ use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::{deliver, return_values};
 use crate::interpreter::{Next, RELOAD, THROW};
 use crate::state::State;
+use crate::unit::UNIT_LOGGED;
 use crate::value::Value;
-
-/// The unit is being logged.
-pub const UNIT_LOGGED: u32 = 1;
 
 /// What the plug needs of the host, without the connection itself.
 struct Service<'a> {
