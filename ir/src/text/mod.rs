@@ -22,6 +22,7 @@
 //!   state2 = frame1 callee v0 before @2 {r0: v0} parent state1
 //!   v4 = op add v0, v0 @3 [state0] after [state1]
 //!   v5 = call_guest v4(v0, open v3) window r2 wants 1 @3 [state0] after [state1]
+//!   guard_true bounds v6 [state0] site @9 by inst1       // moved here from @9
 //!   branch v6 -> block1(v3), block2
 //!   ...
 //! }

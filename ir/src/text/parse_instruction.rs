@@ -86,7 +86,7 @@ impl Body<'_> {
         if parser.at_line_end() {
             return Ok(ParsedInst { mark, label, result, data });
         }
-        parser.fail("the end of the line or `;`, or what may follow operands: `-> block1(…)`, `[state1]`, `after [state1]`, `by inst1`")
+        parser.fail("the end of the line or `;`, or what may follow operands: `-> block1(…)`, `[state1]`, `after [state1]`, `site @1`, `by inst1`")
     }
 
     fn immediate(&mut self, parser: &mut Parser, opcode: Opcode) -> Result<Immediate, ParseError> {
@@ -178,7 +178,7 @@ impl Body<'_> {
         Ok(())
     }
 
-    /// Targets, states and proofs.
+    /// Targets, states, the guess's site, and proofs.
     fn rest(&mut self, parser: &mut Parser, data: &mut InstData) -> Result<(), ParseError> {
         let has_arrow = !parser.at_line_end() && parser.eat("->");
         if has_arrow || !parser.at_line_end() && parser.peek_entity("block").is_some() {
@@ -197,6 +197,9 @@ impl Body<'_> {
             parser.expect("[")?;
             data.after = Some(self.state_use(parser)?);
             parser.expect("]")?;
+        }
+        if !parser.at_line_end() && parser.eat_word("site") {
+            data.site = Some(parser.pc()?);
         }
         if !parser.at_line_end() && parser.eat_word("by") {
             loop {

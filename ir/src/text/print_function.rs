@@ -312,6 +312,9 @@ impl Display for InstText<'_> {
         if let Some(after) = data.after {
             write!(f, " after [{after}]")?;
         }
+        if let Some(site) = data.site {
+            write!(f, " site {site}")?;
+        }
         if !data.proofs.is_empty() {
             f.write_str(" by ")?;
             commas(f, &data.proofs, |f, proof| write!(f, "{proof}"))?;

@@ -7,8 +7,8 @@ use crate::function::*;
 use crate::opcode::Opcode;
 use crate::types::Type;
 
-const LANGUAGE: &str = include_str!("../../tests/sample.language");
-const FUNCTIONS: &str = include_str!("../../tests/sample.functions");
+const LANGUAGE: &str = include_str!("../../tests/sample_language.sir");
+const FUNCTIONS: &str = include_str!("../../tests/sample_functions.sir");
 
 fn bind(name: &str) -> Option<u32> {
     match name {
@@ -19,7 +19,7 @@ fn bind(name: &str) -> Option<u32> {
 }
 
 fn language() -> Language {
-    parse_language(LANGUAGE, &bind).unwrap_or_else(|error| panic!("sample.language: {error}"))
+    parse_language(LANGUAGE, &bind).unwrap_or_else(|error| panic!("sample_language.sir: {error}"))
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_language_round_trips() {
 fn functions_round_trip() {
     let language = language();
     let functions =
-        parse_functions(FUNCTIONS, &language).unwrap_or_else(|error| panic!("sample.functions: {error}"));
+        parse_functions(FUNCTIONS, &language).unwrap_or_else(|error| panic!("sample_functions.sir: {error}"));
     assert!(functions.len() >= 3);
     for function in functions {
         let text = print_function(&function, &language);
