@@ -1,1 +1,147 @@
-//! placeholder
+//! What the tests share: running Lua programs in the modes in which Surmise must not change what they print.
+#![forbid(unsafe_code)]
+
+pub mod filetest;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A way to run a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// Its name.
+    pub name: &'static str,
+    /// Arguments before the program.
+    pub arguments: &'static [&'static str],
+    /// Settings.
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+/// The interpreter alone: what the others are compared with.
+pub const INTERPRETER: Mode = Mode { name: "interpreter", arguments: &["--no-surmise"], settings: &[] };
+
+/// All other modes.
+pub const MODES: &[Mode] = &[
+    Mode { name: "default", arguments: &[], settings: &[] },
+    Mode { name: "blocking", arguments: &[], settings: &[("SURMISE_BLOCKING", "1")] },
+    Mode {
+        name: "blocking+nodelay",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1")],
+    },
+    Mode {
+        name: "every third guard fails",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_DEOPT_EVERY", "3")],
+    },
+    Mode {
+        name: "tiny nursery",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_NURSERY", "2048")],
+    },
+    Mode {
+        name: "tiny nursery, every 7th guard fails",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_DEOPT_EVERY", "7"), ("SURMISE_NURSERY", "1024")],
+    },
+];
+
+/// What a run printed and how it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ran {
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+    /// Exit code; `None` after a signal or when the time was up.
+    pub code: Option<i32>,
+}
+
+/// Runs a program in a mode with the given command, for at most `limit`.
+pub fn run(command: &Path, mode: Mode, program: &Path, arguments: &[&str], limit: Duration) -> std::io::Result<Ran> {
+    let mut process = Command::new(command);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
+        process.env_remove(name);
+    }
+    process.args(mode.arguments).arg(program).args(arguments).envs(mode.settings.iter().copied());
+    let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let readers = (read_in_background(child.stdout.take()), read_in_background(child.stderr.take()));
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break Some(status),
+            None if start.elapsed() > limit => {
+                child.kill()?;
+                child.wait()?;
+                break None;
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let join = |reader: std::thread::JoinHandle<String>| reader.join().unwrap_or_default();
+    Ok(Ran { output: join(readers.0), errors: join(readers.1), code: status.and_then(|status| status.code()) })
+}
+
+fn read_in_background(stream: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What was read before an error is still worth showing.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// The Lua programs in a folder of the repository, in order.
+pub fn programs(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let mut programs: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "lua"))
+        .collect();
+    programs.sort();
+    programs
+}
+
+/// Runs every program in every mode and lists what differs from the interpreter.
+pub fn differences(command: &Path, programs: &[PathBuf], arguments: &[&str], limit: Duration) -> Vec<String> {
+    let mut differences = Vec::new();
+    for program in programs {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let expected = match run(command, INTERPRETER, program, arguments, limit) {
+            Ok(expected) => expected,
+            Err(error) => {
+                differences.push(format!("{name}: can't run {}: {error}", command.display()));
+                continue;
+            }
+        };
+        for &mode in MODES {
+            match run(command, mode, program, arguments, limit) {
+                Ok(ran) if ran == expected => {}
+                Ok(ran) => differences.push(format!("{name}, {}:\n{}", mode.name, difference(&expected, &ran))),
+                Err(error) => differences.push(format!("{name}, {}: {error}", mode.name)),
+            }
+        }
+    }
+    differences
+}
+
+fn difference(expected: &Ran, ran: &Ran) -> String {
+    let mut text = String::new();
+    if expected.code != ran.code {
+        text += &format!("  exit code {:?}, expected {:?}\n", ran.code, expected.code);
+    }
+    for (name, expected, got) in [("output", &expected.output, &ran.output), ("errors", &expected.errors, &ran.errors)] {
+        if expected == got {
+            continue;
+        }
+        let line = expected.lines().zip(got.lines()).position(|(a, b)| a != b);
+        let line = line.unwrap_or_else(|| expected.lines().count().min(got.lines().count()));
+        let at = |text: &str| text.lines().nth(line).unwrap_or("<end>").to_owned();
+        text += &format!("  {name}, line {}: expected `{}`, got `{}`\n", line + 1, at(expected), at(got));
+    }
+    text
+}

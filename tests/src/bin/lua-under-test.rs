@@ -1,0 +1,6 @@
+//! The `lua` command, built with the tests' own profile.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    surmise_lua::command::main()
+}
