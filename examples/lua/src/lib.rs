@@ -9,6 +9,7 @@ pub mod handler;
 pub mod heap;
 pub mod interpreter;
 pub mod lexer;
+#[path = "lib/mod.rs"]
 pub mod lib;
 pub mod listing;
 pub mod load;
@@ -18,6 +19,7 @@ pub mod number;
 pub mod object;
 pub mod parser;
 pub mod resolve;
+pub mod roots;
 pub mod shape;
 pub mod stack;
 pub mod state;

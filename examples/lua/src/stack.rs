@@ -7,7 +7,11 @@
 //!
 //! Both stacks are reserved address space that is committed on first touch, so a slot and a frame never move: windows are plain
 //! pointers. A callee's function slot always lies above its caller's, so there are never more frames than slots and only the
-//! slots are checked for overflow. Slots above the live window hold stale but valid values (see the collector).
+//! slots are checked for overflow.
+//!
+//! Slots above the live window hold stale values, which must be valid when a later window contains them: a collection sets
+//! everything from the end of the live slots on to nil. It knows where to stop since `limit` is a soft one: nothing is ever written
+//! `SLACK_SLOTS` above it. A window that does not fit moves it up, a collection moves it down again.
 //!
 //! A variadic function's frame stands above its actual arguments: `function, actual arguments, function again, R0..`.
 
@@ -16,9 +20,14 @@ use crate::value::Value;
 
 /// Slots that a program may use, as in PUC's `LUAI_MAXSTACK`.
 pub const STACK_SLOTS: usize = 1_000_000;
-/// Slots above the limit: room for an error handler after an overflow, for a native's own results, and for metamethod calls
-/// above the topmost window. A window check is only made against the limit.
+/// Slots above the hard limit: the slack, and room for an error handler after an overflow.
 pub const RESERVE_SLOTS: usize = 8_192;
+/// Of those, what an error handler may use.
+pub const HANDLER_SLOTS: usize = 4_096;
+/// Slots that may be written above the limit without asking: a native's own results, the arguments of a metamethod.
+pub const SLACK_SLOTS: usize = 512;
+/// How far the soft limit is moved at once: small enough to be cleared at every minor collection, large enough for moves to be rare.
+pub const LIMIT_STEP: usize = 1_024;
 /// Slots that a native function may write above its arguments without asking (`LUA_MINSTACK` is 20).
 pub const NATIVE_SLOTS: usize = 40;
 /// Nested native calls, as in PUC's `LUAI_MAXCCALLS`.
@@ -36,6 +45,10 @@ pub const FRAME_TAIL: u32 = 8;
 pub const FRAME_HANDLER: u32 = 16;
 /// A native frame that goes on with `continuation` when its callee returns.
 pub const FRAME_CONTINUES: u32 = 32;
+/// The frame is in an open `Return` that closes variables; the end of its values is in `top`.
+pub const FRAME_CLOSING: u32 = 256;
+/// The frame returns to the continuation of the native frame below it.
+pub const FRAME_TO_NATIVE: u32 = 128;
 /// The frame calls a finalizer or a closing metamethod (for names in tracebacks).
 pub const FRAME_CLOSE: u32 = 64;
 
@@ -64,8 +77,6 @@ pub struct Handler {
     pub frame: *mut Frame,
     /// How many to-be-closed variables there were.
     pub to_be_closed: u32,
-    /// Native depth to go back to.
-    pub native_depth: u32,
     /// Whether there is a message handler (at the frame's `base[-1]`).
     pub has_message_handler: bool,
 }
@@ -75,7 +86,7 @@ pub struct Handler {
 pub struct Runloop {
     /// The current frame.
     pub frame: *mut Frame,
-    /// No window may end above this.
+    /// No window may end above this without moving it ([`Runloop::raise_limit`]).
     pub limit: *mut Value,
     /// End of the last open list of values (call results, varargs).
     pub open_top: *mut Value,
@@ -85,8 +96,10 @@ pub struct Runloop {
     pub slots: Reserve<Value>,
     /// The reserved frames.
     pub frames: Reserve<Frame>,
-    /// Everything at and above this slot is nil: the collector cleared it, and nothing above was in use since.
-    pub high_water: *mut Value,
+    /// Where `limit` must stop.
+    pub hard_limit: *mut Value,
+    /// End of the live slots, as the collection that is going on was told.
+    pub live_end: *mut Value,
     /// Active protected calls, innermost last.
     pub handlers: Vec<Handler>,
     /// Slots of the pending to-be-closed variables, innermost last.
@@ -112,15 +125,41 @@ impl Runloop {
             });
             Runloop {
                 frame,
-                limit: slots.start.add(STACK_SLOTS),
+                limit: base.add(LIMIT_STEP),
+                hard_limit: slots.start.add(STACK_SLOTS),
+                live_end: base,
                 open_top: base,
                 native_depth: 0,
-                high_water: base,
                 slots,
                 frames,
                 handlers: Vec::new(),
                 to_be_closed: Vec::new(),
             }
+        }
+    }
+
+    /// Makes room for a window that ends at `end`; false when the stack is full.
+    #[cold]
+    #[inline(never)]
+    pub fn raise_limit(&mut self, end: *mut Value) -> bool {
+        if end > self.hard_limit {
+            return false;
+        }
+        // SAFETY: the limits are inside the reserve.
+        self.limit = unsafe { end.max(self.limit).add(LIMIT_STEP) }.min(self.hard_limit.max(self.limit));
+        true
+    }
+
+    /// Sets every slot from `end` on to nil, and lowers the limit.
+    pub fn clear_above(&mut self, end: *mut Value) {
+        self.live_end = end;
+        // SAFETY: both ends are inside the reserve; nothing was written above the slack.
+        unsafe {
+            let last = self.limit.add(SLACK_SLOTS);
+            if end < last {
+                std::ptr::write_bytes(end, 0, last.offset_from(end) as usize);
+            }
+            self.limit = end.add(LIMIT_STEP).min(self.limit);
         }
     }
 

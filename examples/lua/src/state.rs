@@ -6,13 +6,14 @@
 //! `equals`, `less_than`, `to_display_string`, …). Across those, values must lie in the argument window
 //! ([`State::reserve`] makes it larger) and be read again.
 
+use std::io::IsTerminal;
+
 use smallvec::SmallVec;
 
 use crate::bytecode::Prototype;
-use crate::heap::Heap;
-use crate::metamethod::Event;
+use crate::heap::{Heap, HeapSettings};
 use crate::object::{LuaString, Table};
-use crate::stack::{NATIVE_SLOTS, RESERVE_SLOTS, Runloop};
+use crate::stack::{NATIVE_SLOTS, Runloop, SLACK_SLOTS};
 use crate::value::Value;
 
 /// An error is on its way: its value is in [`State::error_value`].
@@ -51,8 +52,6 @@ pub struct State {
     pub error_handled: bool,
     /// Metatables of the types whose values have none of their own, by tag.
     pub type_metatables: [*mut Table; 12],
-    /// Names of the metamethods, by [`Event`].
-    pub event_names: [*mut LuaString; Event::COUNT],
     /// The table of globals.
     pub globals: *mut Table,
     /// `package.loaded`; also holds what natives keep by name.
@@ -60,12 +59,18 @@ pub struct State {
     /// All prototypes ever loaded, by unit id.
     #[allow(clippy::vec_box, reason = "prototypes are pointed to and must not move")]
     pub prototypes: Vec<Box<Prototype>>,
-    /// Prototypes whose constants a minor collection has not seen yet are from here on.
-    pub scanned_prototypes: usize,
+    /// "not enough memory", made in time.
+    pub memory_message: *mut LuaString,
     /// Values that Rust code holds across collections.
     pub pins: Vec<Value>,
-    /// Arguments of the script, for the command.
-    pub script_name: String,
+    /// How many values the frame that ended a run loop returned.
+    pub result_count: u32,
+    /// Where text is put together.
+    pub scratch: Vec<u8>,
+    /// Standard output that was not written yet.
+    pub output: Vec<u8>,
+    /// Whether standard output is a terminal.
+    pub output_is_terminal: bool,
 }
 
 impl Call {
@@ -133,7 +138,7 @@ impl Call {
 
     /// Returns the values of a slice. For more than `NATIVE_SLOTS` values ask [`State::check_stack`] first.
     pub fn return_slice(self, values: &[Value]) -> Result<u32, Throw> {
-        debug_assert!(values.len() <= NATIVE_SLOTS + self.count as usize || values.len() < RESERVE_SLOTS);
+        debug_assert!(values.len() <= NATIVE_SLOTS + self.count as usize || values.len() > SLACK_SLOTS);
         for (i, value) in values.iter().enumerate() {
             // SAFETY: results start at the function's slot; the caller has made sure that there is room.
             unsafe { self.base.sub(1).add(i).write(*value) };
@@ -143,10 +148,35 @@ impl Call {
 }
 
 impl State {
+    /// A new state without libraries.
+    pub fn new(settings: HeapSettings) -> Box<State> {
+        let mut heap = Heap::new(settings);
+        let globals = heap.new_globals_table();
+        let registry = heap.new_table(0, 16);
+        let memory_message = heap.intern(b"not enough memory");
+        Box::new(State {
+            heap,
+            runloop: Runloop::new(),
+            error_value: Value::NIL,
+            error_handled: false,
+            type_metatables: [std::ptr::null_mut(); 12],
+            globals,
+            registry,
+            prototypes: Vec::new(),
+            memory_message,
+            pins: Vec::new(),
+            result_count: 0,
+            scratch: Vec::new(),
+            output: Vec::new(),
+            output_is_terminal: std::io::stdout().is_terminal(),
+        })
+    }
+
     /// Makes sure that `count` values fit above `base`; else "stack overflow" with `message` behind it.
     pub fn check_stack(&mut self, base: *mut Value, count: usize, message: &str) -> Result<(), Throw> {
-        let free = (self.runloop.limit as usize).saturating_sub(base as usize) / size_of::<Value>();
-        if count <= free.max(NATIVE_SLOTS) {
+        // SAFETY: only compared; counts are checked before they could overflow an address.
+        let end = unsafe { base.add(count.min(2 * crate::stack::STACK_SLOTS)) };
+        if end <= self.runloop.limit || count <= NATIVE_SLOTS || self.runloop.raise_limit(end) {
             return Ok(());
         }
         Err(self.throw_message(if message.is_empty() {

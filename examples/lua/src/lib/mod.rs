@@ -2,23 +2,23 @@
 //!
 //! Argument numbers are zero-based here and one-based in messages.
 
+use crate::metamethod::Event;
 use crate::number;
 use crate::object::{LuaString, Table};
 use crate::state::{Call, NativeEntry, State, Throw};
-use crate::string;
 use crate::value::{Tag, Value};
 
 pub mod base;
+pub mod package;
+
+/// Bytes of output that are kept before they are written: a few pages.
+const OUTPUT_BUFFER: usize = 32 << 10;
 
 impl State {
     /// Throws "bad argument #i to 'f' (expected expected, got …)".
     #[cold]
     pub fn type_error(&mut self, call: Call, i: u32, expected: &str) -> Throw {
-        let got = if call.is_none(i) {
-            "no value".to_string()
-        } else {
-            self.type_name_of(call.arg(i))
-        };
+        let got = if call.is_none(i) { "no value".to_string() } else { self.type_name_of(call.arg(i)) };
         self.argument_error(call, i, &format!("{expected} expected, got {got}"))
     }
 
@@ -105,8 +105,7 @@ impl State {
     #[inline]
     pub fn check_bytes(&mut self, call: Call, i: u32) -> Result<&'static [u8], Throw> {
         let object = self.check_string(call, i)?;
-        // SAFETY: the string is in the argument window, so no collection frees it during the call.
-        Ok(unsafe { string::bytes(object) })
+        Ok(LuaString::bytes(object))
     }
 
     /// A table.
@@ -181,7 +180,7 @@ impl State {
     /// Puts native functions into a table.
     pub fn add_functions(&mut self, table: *mut Table, functions: &[(&'static str, NativeEntry)]) {
         for (name, entry) in functions {
-            let function = self.heap.new_native(*entry, name, &[]);
+            let function = self.heap.new_native(*entry, name, 0, &[]);
             self.set_named(table, name, Value::native(function));
         }
     }
@@ -190,5 +189,85 @@ impl State {
     pub fn set_named(&mut self, table: *mut Table, name: &str, value: Value) {
         let key = self.heap.intern(name.as_bytes());
         crate::table::set_string(&mut self.heap, table, key, value);
+    }
+}
+
+impl State {
+    /// The text of a number, as `tostring` gives it.
+    pub fn number_to_string(&mut self, number: Value) -> *mut LuaString {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        number::write(&mut text, number);
+        let object = self.heap.intern(&text);
+        self.scratch = text;
+        object
+    }
+
+    /// What `tostring` gives: the value's `__tostring`, or a description.
+    pub fn to_display_string(&mut self, value: Value) -> Result<*mut LuaString, Throw> {
+        if value.is(Tag::String) {
+            return Ok(value.as_string());
+        }
+        if value.is_int() || value.is_float() {
+            return Ok(self.number_to_string(value));
+        }
+        let handler = self.metamethod(value, Event::ToString);
+        if !handler.is_nil() {
+            let text = self.call_one(handler, &[value])?;
+            if text.is_int() || text.is_float() {
+                return Ok(self.number_to_string(text));
+            }
+            if !text.is(Tag::String) {
+                return Err(self.throw_message("'__tostring' must return a string"));
+            }
+            return Ok(text.as_string());
+        }
+        let text = if value.is_nil() {
+            "nil".to_string()
+        } else if value.is(Tag::Bool) {
+            if value.payload != 0 { "true" } else { "false" }.to_string()
+        } else {
+            format!("{}: {}", self.type_name_of(value), self.address_text(value))
+        };
+        Ok(self.heap.intern(text.as_bytes()))
+    }
+
+    /// What stands for an object's address: objects move, so it is made of the identity hash.
+    pub fn address_text(&mut self, value: Value) -> String {
+        if value.is_heap() {
+            format!("0x5500{:08x}", self.heap.identity(value.as_header()))
+        } else {
+            format!("0x{:012x}", value.payload)
+        }
+    }
+
+    /// Opens all libraries.
+    pub fn open_libraries(&mut self) {
+        base::open(self);
+        package::open(self);
+    }
+
+    /// Writes to standard output, through a buffer.
+    pub fn write_output(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+        if self.output.len() > OUTPUT_BUFFER {
+            self.flush_output();
+        }
+    }
+
+    /// A line is complete: shown at once if somebody is watching.
+    pub fn end_of_line(&mut self) {
+        if self.output_is_terminal {
+            self.flush_output();
+        }
+    }
+
+    /// Writes what is buffered; whether that worked.
+    pub fn flush_output(&mut self) -> bool {
+        use std::io::Write;
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(&self.output).and_then(|()| stdout.flush());
+        self.output.clear();
+        written.is_ok()
     }
 }

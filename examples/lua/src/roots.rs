@@ -1,0 +1,74 @@
+//! What the state shows to the collector.
+
+use crate::heap::{OutOfMemory, Roots, Visitor, WeakVisitor};
+use crate::state::{State, Throw};
+
+/// Which collection is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Collection {
+    /// What the heap has asked for.
+    Requested,
+    /// A minor one.
+    Minor,
+    /// A full one.
+    Full,
+}
+
+/// The state's references, apart from its heap.
+struct StateRoots(*mut State);
+
+impl Roots for StateRoots {
+    fn visit(&mut self, visitor: &mut Visitor) {
+        // SAFETY: the collection holds the heap, this the other fields. All slots below `live_end` hold valid values, and the
+        // prototypes live as long as the state.
+        unsafe {
+            let state = self.0;
+            let runloop = &mut (*state).runloop;
+            let start = runloop.slots.start;
+            visitor.range(start, runloop.live_end.offset_from(start) as usize);
+            visitor.value(&mut (*state).error_value);
+            let pins = &mut (*state).pins;
+            visitor.range(pins.as_mut_ptr(), pins.len());
+            for metatable in &mut (*state).type_metatables {
+                visitor.table(metatable);
+            }
+            visitor.table(&mut (*state).globals);
+            visitor.table(&mut (*state).registry);
+            if visitor.is_full() {
+                visitor.string(&mut (*state).memory_message);
+                for prototype in &mut (*state).prototypes {
+                    visitor.prototype(&mut **prototype);
+                }
+            }
+        }
+    }
+
+    fn visit_weak(&mut self, visitor: &mut WeakVisitor) {
+        // SAFETY: as in `visit`.
+        for prototype in unsafe { &mut (*self.0).prototypes } {
+            visitor.prototype(&mut **prototype);
+        }
+    }
+}
+
+impl State {
+    /// Collects. The end of the live slots is in the runloop's `live_end`.
+    ///
+    /// # Errors
+    /// "not enough memory", when the guest uses more than it may.
+    pub fn collect_garbage(&mut self, collection: Collection) -> Result<(), Throw> {
+        let mut roots = StateRoots(self);
+        let result = match collection {
+            Collection::Requested => self.heap.collect(&mut roots),
+            Collection::Minor => {
+                self.heap.collect_minor(&mut roots);
+                Ok(())
+            }
+            Collection::Full => self.heap.collect_full(&mut roots),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(OutOfMemory) => Err(self.memory_error()),
+        }
+    }
+}
