@@ -18,6 +18,7 @@
 //! | [`frame_state`] | how interpreter frames are rebuilt |
 //! | [`analysis`] | control flow, dominators, loops, liveness |
 //! | [`text`] | printer and parser |
+//! | [`verifier`] | what must hold |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
 #![forbid(unsafe_code)]
 
@@ -33,3 +34,4 @@ pub mod opcode;
 pub mod semantics;
 pub mod text;
 pub mod types;
+pub mod verifier;

@@ -75,6 +75,7 @@ mod print_language;
 pub use error::ParseError;
 pub use print_function::{inst_text, print_function, state_text};
 pub use print_language::print_language;
+pub(crate) use print_language::template_parameters;
 
 use crate::function::Function;
 use crate::language::Language;
