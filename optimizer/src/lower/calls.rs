@@ -13,11 +13,12 @@
 //! A *landing pad* is where control comes back when the candidate was invalidated meanwhile: the return address was rewritten.
 //! It gives the frame state after the call, with the result registers, to the landing stub, and returns what that returns.
 
-use super::Translator;
 use super::error::LowerError;
 use super::states::{ExitForm, LandingResults};
 use super::tables::no_location;
+use super::trampolines::Stub;
 use super::values::Words;
+use super::{Translator, trampoline_name};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, Signature, types,
@@ -37,6 +38,7 @@ use surmise_ir::types::Type;
 pub(super) struct Signatures {
     words: FxHashMap<(usize, usize), ir::SigRef>,
     externs: FxHashMap<ExternId, ir::SigRef>,
+    stubs: [Option<(ir::FuncRef, ir::SigRef)>; Stub::ALL.len()],
 }
 
 impl Signatures {
@@ -51,10 +53,17 @@ impl Signatures {
     }
 }
 
+/// What is called.
+enum Callee {
+    /// Something at an address.
+    Address(ir::Value, ir::SigRef),
+    /// A stub of the runtime.
+    Stub(Stub),
+}
+
 /// How a call is made.
 struct Call {
-    function: ir::Value,
-    signature: ir::SigRef,
+    callee: Callee,
     args: SmallVec<[ir::Value; 8]>,
     /// Whether the callee records the frame itself: machine code of a unit, or a stub of the runtime.
     records_itself: bool,
@@ -63,6 +72,22 @@ struct Call {
 }
 
 impl Translator<'_> {
+    /// A stub of the runtime, by way of its trampoline.
+    pub fn stub(&mut self, stub: Stub) -> (ir::FuncRef, ir::SigRef) {
+        if let Some(known) = self.signatures.stubs[stub as usize] {
+            return known;
+        }
+        let signature = self.signatures.words(&mut self.builder, stub.operands(), stub.results());
+        let name = self.builder.func.declare_imported_user_function(trampoline_name(stub));
+        let function = self.builder.import_function(ir::ExtFuncData {
+            name: ir::ExternalName::user(name),
+            signature,
+            colocated: true,
+            patchable: false,
+        });
+        self.signatures.stubs[stub as usize] = Some((function, signature));
+        (function, signature)
+    }
     /// The address of an extern.
     pub fn extern_address(&mut self, id: ExternId) -> ir::Value {
         let table = self.load_context(types::I64, offsets::EXTERNS);
@@ -118,15 +143,27 @@ impl Translator<'_> {
             self.record_frame();
         }
         let location = self.call_location(inst);
-        self.builder.set_srcloc(location);
         let Some((state, landing_results)) = call.landing else {
-            let call = self.builder.ins().call_indirect(call.signature, call.function, &call.args);
+            self.builder.set_srcloc(location);
+            let inst_made = match call.callee {
+                Callee::Address(address, signature) => {
+                    self.builder.ins().call_indirect(signature, address, &call.args)
+                }
+                Callee::Stub(stub) => {
+                    let function = self.stub(stub).0;
+                    self.builder.ins().call(function, &call.args)
+                }
+            };
             self.builder.set_srcloc(no_location());
-            let results = SmallVec::from_slice(self.builder.inst_results(call));
+            let results = SmallVec::from_slice(self.builder.inst_results(inst_made));
             self.reload_roots(inst);
             return Ok(results);
         };
-        let result_types: SmallVec<[ir::Type; 2]> = self.builder.func.dfg.signatures[call.signature]
+        let signature = match call.callee {
+            Callee::Address(_, signature) => signature,
+            Callee::Stub(stub) => self.stub(stub).1,
+        };
+        let result_types: SmallVec<[ir::Type; 2]> = self.builder.func.dfg.signatures[signature]
             .returns
             .iter()
             .map(|result| result.value_type)
@@ -139,16 +176,21 @@ impl Translator<'_> {
             (0..result_types.len() as u32).map(BlockArg::TryCallRet).collect();
         let normal_call = dfg.block_call(normal, &returned);
         let pad_call = dfg.block_call(pad, &[BlockArg::TryCallExn(0), BlockArg::TryCallExn(1)]);
-        let table =
-            ExceptionTableData::new(call.signature, normal_call, [ExceptionTableItem::Default(pad_call)]);
+        let table = ExceptionTableData::new(signature, normal_call, [ExceptionTableItem::Default(pad_call)]);
         let table = dfg.exception_tables.push(table);
-        self.builder.ins().try_call_indirect(call.function, &call.args, table);
+        self.builder.set_srcloc(location);
+        match call.callee {
+            Callee::Address(address, _) => self.builder.ins().try_call_indirect(address, &call.args, table),
+            Callee::Stub(stub) => {
+                let function = self.stub(stub).0;
+                self.builder.ins().try_call(function, &call.args, table)
+            }
+        };
         self.builder.set_srcloc(no_location());
 
         self.start_block(pad);
         let description = self.describe(state, ExitForm::Landing(landing_results))?;
-        let args = [self.context, delivered[0], delivered[1]];
-        self.call_exit_stub(offsets::LANDING_EXIT, &args, description, ExitReason::Invalidated);
+        self.call_exit_stub(Stub::Landing, &delivered, description, ExitReason::Invalidated);
 
         self.start_block(normal);
         self.reload_roots(inst);
@@ -219,7 +261,10 @@ impl Translator<'_> {
             } else {
                 None
             };
-            self.call(inst, Call { function, signature, args, records_itself: false, landing })?
+            self.call(
+                inst,
+                Call { callee: Callee::Address(function, signature), args, records_itself: false, landing },
+            )?
         };
         if let (Some(value), Some(ty)) = (data.result, declared.result) {
             let words = match (ty, &results[..]) {
@@ -287,7 +332,10 @@ impl Translator<'_> {
         let function = self.extern_address(protocol.generic);
         let args = smallvec![self.context, base, count, wanted];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(inst, Call { function, signature, args, records_itself: false, landing })?;
+        let results = self.call(
+            inst,
+            Call { callee: Callee::Address(function, signature), args, records_itself: false, landing },
+        )?;
         self.receive(data, info, results[0], results[1])
     }
     /// Calls a closure through its unit's entry cell.
@@ -309,7 +357,10 @@ impl Translator<'_> {
         let signature = self.signatures.words(&mut self.builder, 3, 2);
         let args = smallvec![self.context, base, count];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(inst, Call { function, signature, args, records_itself: true, landing })?;
+        let results = self.call(
+            inst,
+            Call { callee: Callee::Address(function, signature), args, records_itself: true, landing },
+        )?;
         self.receive(data, info, results[0], results[1])
     }
 
@@ -322,11 +373,11 @@ impl Translator<'_> {
         self.builder.ins().brif(is_due, slow, &[], go_on, &[]);
         self.start_block(slow);
         let homes = self.homes.clone();
-        let signature = self.signatures.words(&mut self.builder, 1, 0);
-        let function = self.load_context(types::I64, offsets::POLL_STUB);
-        let args = smallvec![self.context];
         let landing = Some((state, LandingResults::None));
-        self.call(inst, Call { function, signature, args, records_itself: true, landing })?;
+        self.call(
+            inst,
+            Call { callee: Callee::Stub(Stub::Poll), args: smallvec![], records_itself: true, landing },
+        )?;
         self.builder.set_cold_block(self.builder.current_block().expect("the call goes on in a block"));
         self.builder.ins().jump(go_on, &[]);
         // What only the cold path has stored is not in its home on the way here.

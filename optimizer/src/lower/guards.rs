@@ -13,6 +13,7 @@ use super::Translator;
 use super::error::LowerError;
 use super::states::{Description, ExitForm};
 use super::tables::no_location;
+use super::trampolines::Stub;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, types};
 use surmise_deopt::context::offsets;
@@ -72,14 +73,13 @@ impl Translator<'_> {
     /// Leaves for good, ending the current block.
     pub fn exit(&mut self, state: FrameStateId, reason: ExitReason) -> Result<(), LowerError> {
         let description = self.describe(state, ExitForm::Guard)?;
-        let context = self.context;
-        self.call_exit_stub(offsets::GUARD_EXIT, &[context], description, reason);
+        self.call_exit_stub(Stub::Guard, &[], description, reason);
         Ok(())
     }
     /// Calls an exit stub and returns what it returns, ending the current block.
     pub fn call_exit_stub(
         &mut self,
-        stub: i32,
+        stub: Stub,
         args: &[ir::Value],
         description: Description,
         reason: ExitReason,
@@ -95,15 +95,14 @@ impl Translator<'_> {
             }
         };
         let location = self.records.exit(&description.words, reason);
-        let signature = self.signatures.words(&mut self.builder, args.len(), 2);
+        let (function, signature) = self.stub(stub);
         let items: Vec<ExceptionTableItem> =
             description.items.into_iter().map(ExceptionTableItem::Context).collect();
         let dfg = &mut self.builder.func.dfg;
         let normal = dfg.block_call(exit, &[BlockArg::TryCallRet(0), BlockArg::TryCallRet(1)]);
         let table = dfg.exception_tables.push(ExceptionTableData::new(signature, normal, items));
         self.builder.set_srcloc(location);
-        let stub = self.load_context(types::I64, stub);
-        self.builder.ins().try_call_indirect(stub, args, table);
+        self.builder.ins().try_call(function, args, table);
         self.builder.set_srcloc(no_location());
     }
     /// Fills the block that all exits share.

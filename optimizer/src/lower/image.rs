@@ -1,14 +1,16 @@
-//! From the code generator's form of a function to a candidate image: compiles it, resolves its one relocation, reads off where
+//! From the code generator's form of a function to a candidate image: compiles it, resolves its relocations, reads off where
 //! everything is, builds the tables.
 
 use super::error::LowerError;
 use super::tables::{self, FrameShape};
 use super::target::{Scratch, Target};
-use super::{LowerSettings, LowerStatistics, Lowered, Translated, listing};
+use super::trampolines::Stub;
+use super::{LowerSettings, LowerStatistics, Lowered, NUMBER_WORD, Translated, listing, trampoline_name};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::ExternalName;
+use cranelift_codegen::ir::{ExternalName, UserExternalName, UserExternalNameRef};
 use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
+use cranelift_entity::PrimaryMap;
 use smallvec::SmallVec;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_ir::entity::{KindId, Register};
@@ -35,7 +37,7 @@ pub(super) fn compile(
         .take_compiled_code()
         .ok_or_else(|| LowerError::Cranelift("it compiled, but gave no code".to_owned()))?;
     let shape = FrameShape::new(&code, made.home_slot)?;
-    let (bytes, number_offset) = finish_code(&code, &made)?;
+    let (bytes, number_offset) = finish_code(&code, context.func.params.user_named_funcs(), shape)?;
     let (exits, calls) = made.records.counts();
     let statistics = LowerStatistics {
         instructions: function.inst_count() as u32,
@@ -66,8 +68,13 @@ pub(super) fn compile(
     Ok(Lowered { image, listing: text, statistics })
 }
 
-/// The code with the number word behind it, and where that is. References to it are resolved here; there may be no others.
-fn finish_code(code: &CompiledCode, made: &Translated) -> Result<(Vec<u8>, u32), LowerError> {
+/// The code with the trampolines and the number word behind it, and where that is. References to them are resolved here; there
+/// may be no others.
+fn finish_code(
+    code: &CompiledCode,
+    names: &PrimaryMap<UserExternalNameRef, UserExternalName>,
+    shape: FrameShape,
+) -> Result<(Vec<u8>, u32), LowerError> {
     if code.buffer.alignment > MAXIMAL_ALIGNMENT {
         return Err(LowerError::TooLarge {
             what: "alignment of the machine code",
@@ -76,18 +83,28 @@ fn finish_code(code: &CompiledCode, made: &Translated) -> Result<(Vec<u8>, u32),
         });
     }
     let mut bytes = code.code_buffer().to_vec();
+    let mut places: Vec<(UserExternalName, u32)> = Vec::new();
+    for stub in Stub::ALL {
+        if names.values().any(|name| *name == trampoline_name(stub)) {
+            places.push((trampoline_name(stub), bytes.len() as u32));
+            stub.assemble(shape, &mut bytes)?;
+        }
+    }
     bytes.resize(bytes.len().next_multiple_of(8), 0xcc);
     let number_offset = bytes.len() as u32;
+    places.push((NUMBER_WORD, number_offset));
     bytes.extend_from_slice(&0u64.to_le_bytes());
     for relocation in code.buffer.relocs() {
-        let is_number = match &relocation.target {
-            FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => made.number_word == Some(*name),
-            _ => false,
+        let place = match &relocation.target {
+            FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+                places.iter().find(|(known, _)| names[*name] == *known).map(|&(_, offset)| offset)
+            }
+            _ => None,
         };
-        if !is_number || !matches!(relocation.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4) {
+        let (Some(place), Reloc::X86CallPCRel4 | Reloc::X86PCRel4) = (place, relocation.kind) else {
             return Err(LowerError::Relocation(format!("{:?} ({:?})", relocation.target, relocation.kind)));
-        }
-        let distance = i64::from(number_offset) + relocation.addend - i64::from(relocation.offset);
+        };
+        let distance = i64::from(place) + relocation.addend - i64::from(relocation.offset);
         let distance = i32::try_from(distance).map_err(|_| LowerError::TooLarge {
             what: "machine code in bytes",
             found: bytes.len(),

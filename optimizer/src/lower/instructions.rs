@@ -12,6 +12,7 @@ use surmise_deopt::slots::slot_offset;
 use surmise_deopt::table::ExitReason;
 use surmise_ir::entity::{Inst, Value};
 use surmise_ir::function::{BlockCall, Immediate, InstData};
+use surmise_ir::language::MemoryType;
 use surmise_ir::opcode::{FloatCondition, IntCondition, Opcode};
 use surmise_ir::types::Type;
 
@@ -338,17 +339,18 @@ impl Translator<'_> {
         index: Option<Value>,
     ) -> Result<(), LowerError> {
         let base = self.element_base(field, base, index)?;
-        let words = self.load_field(field, base);
-        if let (Some(value), Words::Pair(..)) = (data.result, words) {
+        if let (Some(value), MemoryType::Full(Type::Any)) = (data.result, self.language.fields[field].memory)
+        {
             self.also_as_float(value, base, self.language.fields[field].offset);
         }
+        let words = self.load_field(field, base);
         self.result(data, words)
     }
     fn load_window(&mut self, data: &InstData, register: i32) -> Result<(), LowerError> {
-        let words = self.load_register(register);
         if let Some(value) = data.result {
             self.also_as_float(value, self.window, self.register_offset(register));
         }
+        let words = self.load_register(register);
         self.result(data, words)
     }
 

@@ -80,8 +80,9 @@ impl Translator<'_> {
     /// Reads a boxed value.
     pub fn load_any(&mut self, flags: MemFlagsData, base: ir::Value, offset: i32) -> Words {
         if self.is_pair() {
-            let tag = self.builder.ins().load(types::I64, flags, base, offset);
+            // The tag last: what follows most often is a guard that compares it.
             let payload = self.builder.ins().load(types::I64, flags, base, offset + 8);
+            let tag = self.builder.ins().load(types::I64, flags, base, offset);
             Words::Pair(tag, payload)
         } else {
             Words::One(self.builder.ins().load(types::I64, flags, base, offset))
@@ -93,8 +94,8 @@ impl Translator<'_> {
             self.builder.ins().store(self.regions.host, word, base, offset + 8 * index as i32);
         }
     }
-    /// Notes that a boxed pair which was just read may be wanted as a float: it is read once more, into a float register. The
-    /// read that nobody uses costs nothing.
+    /// Notes that a boxed pair which is about to be read may be wanted as a float: its payload is read into a float register
+    /// too. The read that nobody uses is taken out again.
     pub fn also_as_float(&mut self, value: Value, base: ir::Value, offset: i32) {
         if self.is_pair() && self.float_uses.contains(value) {
             let float = self.builder.ins().load(types::F64, self.regions.host, base, offset + 8);

@@ -23,12 +23,15 @@
 //! | `guards`, `states` | guards, exits, frame states |
 //! | `calls`, `results` | calls, landing pads, polls, results in all forms |
 //! | `tables` | deopt table, call sites and roots |
+//! | `dead_loads` | what was read and not used |
+//! | `trampolines` | from cold blocks to the runtime's stubs |
 //! | `image` | code and tables become an image |
 //! | `listing` | machine code as text |
 
 mod arithmetic;
 mod boxing;
 mod calls;
+mod dead_loads;
 mod error;
 mod guards;
 mod image;
@@ -40,6 +43,7 @@ mod roots;
 mod states;
 mod tables;
 mod target;
+mod trampolines;
 mod values;
 
 #[cfg(test)]
@@ -65,6 +69,7 @@ use surmise_ir::language::Language;
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
 use tables::Records;
+use trampolines::{CONTEXT_HOME, Stub};
 use values::{Mapped, Words};
 
 /// What lowering may be asked for besides code.
@@ -131,8 +136,14 @@ struct Translated {
     records: Records,
     home_slot: ir::StackSlot,
     argument_count_home: Option<u32>,
-    number_word: Option<ir::UserExternalNameRef>,
     home_count: u32,
+}
+
+/// The names that the code refers to relative to its own address. They are resolved within the image.
+const NUMBER_WORD: ir::UserExternalName = ir::UserExternalName { namespace: 0, index: 0 };
+/// The name of a stub's trampoline.
+fn trampoline_name(stub: Stub) -> ir::UserExternalName {
+    ir::UserExternalName { namespace: 1, index: stub as u32 }
 }
 
 /// A function in translation.
@@ -217,7 +228,7 @@ impl<'a> Translator<'a> {
             float_uses: BitSet::new(),
             float_forms: FxHashMap::default(),
         };
-        let number_word = this.prologue(&graph);
+        this.prologue(&graph);
         let result = this.blocks(&graph);
         this.finish_exits();
         this.builder.seal_all_blocks();
@@ -229,12 +240,14 @@ impl<'a> Translator<'a> {
             return Err(error);
         }
         builder.finalize(target.isa().frontend_config());
-        Ok(Translated { records, home_slot, argument_count_home, number_word, home_count })
+        dead_loads::remove(&mut scratch.context.func);
+        Ok(Translated { records, home_slot, argument_count_home, home_count })
     }
 
     /// What every activation does first: keeps its window's address for whoever rebuilds frames, and finds its slots.
-    fn prologue(&mut self, graph: &ControlFlow) -> Option<ir::UserExternalNameRef> {
+    fn prologue(&mut self, graph: &ControlFlow) {
         self.store_home(0, self.window);
+        self.store_home(CONTEXT_HOME, self.context);
         if let Some(word) = self.roots.argument_count {
             self.store_home(word, self.argument_count);
         }
@@ -254,9 +267,8 @@ impl<'a> Translator<'a> {
                 }
             }
         }
-        reads_slots.then(|| {
-            let name = ir::UserExternalName::new(0, 0);
-            let name = self.builder.func.declare_imported_user_function(name);
+        if reads_slots {
+            let name = self.builder.func.declare_imported_user_function(NUMBER_WORD);
             let global = self.builder.create_global_value(ir::GlobalValueData::Symbol {
                 name: ir::ExternalName::user(name),
                 offset: 0.into(),
@@ -269,8 +281,7 @@ impl<'a> Translator<'a> {
             let distance = self.builder.ins().ishl_imm_u(number, 3);
             let entry = self.builder.ins().iadd(table, distance);
             self.slots = Some(self.builder.ins().load(types::I64, self.regions.context, entry, 0));
-            name
-        })
+        }
     }
 
     /// Translates all blocks, each after those that dominate it.

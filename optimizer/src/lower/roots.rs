@@ -6,8 +6,9 @@
 //!
 //! ```text
 //! word 0      address of the window, stored once at entry
-//! word 1      argument count, stored once at entry (functions that ask for it)
-//! words 1, 2… homes: one word for a ref or a boxed word, two (tag, payload) for a boxed pair
+//! word 1      the context, stored once at entry, for the exits
+//! word 2      argument count, stored once at entry (functions that ask for it)
+//! words 2, 3… homes: one word for a ref or a boxed word, two (tag, payload) for a boxed pair
 //! ```
 //!
 //! What has no home: a box. `box k x` is made again from its payload wherever it is used, so only the payload needs a home, and
@@ -144,8 +145,8 @@ impl Roots {
             ranges: SecondaryMap::new(),
             across: Vec::new(),
             home_count: 0,
-            words: if counts_arguments { 2 } else { 1 },
-            argument_count: counts_arguments.then_some(1),
+            words: if counts_arguments { 3 } else { 2 },
+            argument_count: counts_arguments.then_some(2),
         };
         let blocks_with_safepoints: Vec<Block> = graph
             .reverse_post_order()

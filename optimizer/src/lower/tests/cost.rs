@@ -1,1 +1,89 @@
-//! x
+//! What lowering costs. Run with `cargo test --release -p surmise lower::tests::cost -- --ignored --nocapture`.
+
+use super::super::{LowerSettings, Target, lower};
+use super::languages::*;
+use std::time::Instant;
+use surmise_ir::entity::*;
+use surmise_ir::frame_state::ResumePoint;
+use surmise_ir::function::*;
+use surmise_ir::language::Encoding;
+use surmise_ir::opcode::*;
+use surmise_ir::types::Type;
+
+/// A loop over `live` registers with `steps` steps; each guards a register's kind, computes, and boxes again.
+fn guarded_loop(live: usize, steps: usize, polls: bool) -> Maker {
+    let language = language(Encoding::Pair);
+    let mut maker = Maker::new(&language, 64);
+    let start: Vec<Value> = (0..live as u16).map(|register| maker.argument(register)).collect();
+    let zero = maker.int(0);
+    let (entry, head) = (maker.block, maker.function.add_block());
+    let (body, done) = (maker.function.add_block(), maker.function.add_block());
+    let mut values: Vec<Value> = (0..live).map(|_| maker.function.add_param(head, Type::Any)).collect();
+    let index = maker.function.add_param(head, Type::I64);
+    maker.block = entry;
+    maker.jump(head, &[start, vec![zero]].concat());
+    maker.block = head;
+    let limit = maker.int(1000);
+    let is_more = maker.value(Opcode::Icmp, &[index, limit], Immediate::IntCondition(IntCondition::Less));
+    maker.branch(is_more, (body, &[]), (done, &[]));
+    maker.block = body;
+    if polls {
+        let state = maker.state(ResumePoint::before(Pc(1)), &values);
+        let mut poll = InstData::new(Opcode::Poll, &[], Immediate::None);
+        poll.state = Some(state);
+        maker.add(poll);
+    }
+    for step in 0..steps {
+        let (a, b) = (step % live, (step + 3) % live);
+        let state = maker.state(ResumePoint::before(Pc(step as u32 + 2)), &values);
+        let x = maker.guard_kind("int", values[a], state);
+        let y = maker.unbox("int", values[b]);
+        let factor = maker.int(3 + 2 * step as i64);
+        let product = maker.op(Opcode::Imul, &[x, factor]);
+        let sum = maker.op(Opcode::Iadd, &[product, y]);
+        values[a] = maker.boxed(sum);
+    }
+    let one = maker.int(1);
+    let next = maker.op(Opcode::Iadd, &[index, one]);
+    maker.jump(head, &[values, vec![next]].concat());
+    maker.block = done;
+    let index = maker.boxed(index);
+    maker.ret(&[index]);
+    maker
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn compile_time() {
+    let target = Target::with_verifier(false).unwrap();
+    for (live, steps, polls) in
+        [(8, 1, true), (8, 10, true), (8, 100, true), (20, 100, false), (20, 100, true), (8, 1000, true)]
+    {
+        let maker = guarded_loop(live, steps, polls);
+        let settings = LowerSettings::default();
+        let mut best = f64::MAX;
+        for _ in 0..20 {
+            let start = Instant::now();
+            std::hint::black_box(lower(&maker.function, &maker.language, &settings, &target).unwrap());
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        let lowered = lower(&maker.function, &maker.language, &settings, &target).unwrap();
+        let statistics = lowered.statistics;
+        println!(
+            "{live} live, {steps} guards, polls {polls}: {:.0} us, {:.2} us an instruction ({}), {} bytes, {:.1} a guard; \
+             table {} bytes a guard",
+            best * 1e6,
+            best * 1e6 / statistics.instructions as f64,
+            statistics.instructions,
+            statistics.code_bytes,
+            statistics.code_bytes as f64 / steps as f64,
+            (lowered.image.deopt.states.len() * 4
+                + lowered.image.deopt.points.len() * 8
+                + lowered.image.deopt.headers.len() * 32)
+                / steps,
+        );
+    }
+    let settings = LowerSettings { listing: true, ..LowerSettings::default() };
+    let maker = guarded_loop(8, 6, true);
+    println!("{}", lower(&maker.function, &maker.language, &settings, &target).unwrap().listing.unwrap());
+}

@@ -341,7 +341,9 @@ impl Machine {
                     let second = Located(table.states[*at]);
                     *at += 1;
                     assert_eq!((second.register(), second.boxing()), (entry.register(), Boxing::Whole));
-                    vec![word(entry.place()), word(second.place())]
+                    // A tag in a result register shares it with the result count.
+                    let mask = if entry.place() == Place::Result(0) { 0xffff_ffff } else { !0 };
+                    vec![word(entry.place()) & mask, word(second.place())]
                 }
                 Boxing::Whole => vec![word(entry.place())],
             };
