@@ -233,8 +233,9 @@ impl LookupCache {
     fn entry(&mut self, shape: *mut Shape, key: *mut LuaString, store: bool) -> &mut FieldCache {
         // SAFETY: both are live.
         let (id, hash) = unsafe { ((*shape).id, (*key).hash) };
-        let mixed = id.wrapping_mul(0x9E37_79B1) ^ hash ^ store as u32;
-        &mut self.entries[(mixed ^ mixed >> 15) as usize % LOOKUPS]
+        // An odd factor: shapes made one after the other have different places for the same key.
+        let mixed = id.wrapping_mul(0x9E37_79B1).wrapping_add(hash) ^ store as u32;
+        &mut self.entries[mixed as usize % LOOKUPS]
     }
 
     /// Forgets everything: a full collection is going to free shapes, keys and holders.
@@ -504,21 +505,23 @@ pub fn set(heap: &mut Heap, cache: *mut FieldCache, table: *mut Table, value: Va
     unsafe {
         let key = (*cache).key;
         let shape = (*table).shape;
+        if shape == (*cache).through && (*cache).slot >= (*table).slot_capacity && !value.is_nil() {
+            // Only the room is missing.
+            table::grow_slots(heap, table);
+            if set_hit(heap, &*cache, table, value) {
+                return Store::Done;
+            }
+        }
         let cacheable = LuaString::is_interned(key) && !(*shape).is_dictionary();
         if cacheable {
             let entry: *mut FieldCache = heap.lookups.entry(shape, key, true);
             if (*entry).key == key {
+                if shape == (*entry).through && (*entry).slot >= (*table).slot_capacity && !value.is_nil() {
+                    table::grow_slots(heap, table);
+                }
                 if set_hit(heap, &*entry, table, value) {
                     settle(heap, cache, &(*entry).finding());
                     return Store::Done;
-                }
-                // The same, but for the room.
-                if shape == (*entry).through && (*entry).slot >= (*table).slot_capacity {
-                    table::reserve_slots(heap, table, ((*entry).slot * 2).max(4));
-                    if set_hit(heap, &*entry, table, value) {
-                        settle(heap, cache, &(*entry).finding());
-                        return Store::Done;
-                    }
                 }
             }
         }

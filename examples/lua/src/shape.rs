@@ -63,6 +63,10 @@ pub struct Shape {
     /// The metatable of tables of this shape, or null.
     pub metatable: *mut Table,
     properties: *mut Properties,
+    /// The largest count among the shape and its descendants.
+    pub deepest: u32,
+    /// Zero.
+    pub reserved: u32,
     /// The root of the tree.
     pub root: *mut Shape,
     /// The shape with one key less; null for roots and dictionary shapes.
@@ -234,6 +238,8 @@ impl Shapes {
             id: self.next_id,
             count: 0,
             flags,
+            deepest: 0,
+            reserved: 0,
             absent_events: 0,
             metatable,
             properties: std::ptr::null_mut(),
@@ -304,6 +310,11 @@ impl Shapes {
             (*child).parent = shape;
             (*child).count = (*shape).count + 1;
             (*child).properties = self.extend(shape, key);
+            let mut ancestor = child;
+            while !ancestor.is_null() && (*ancestor).deepest < (*child).count {
+                (*ancestor).deepest = (*child).count;
+                ancestor = (*ancestor).parent;
+            }
             if (*shape).first_key.is_null() {
                 (*shape).first_key = key;
                 (*shape).first_child = child;

@@ -10,7 +10,7 @@
 
 use crate::heap::Heap;
 use crate::object::{
-    FLAG_MARKED, FLAG_OLD, LuaString, ObjectKind, STRING_HASHED, STRING_INTERNED, header_word, string_size,
+    FLAG_OLD, LuaString, ObjectKind, STRING_HASHED, STRING_INTERNED, header_word, string_size,
 };
 
 /// The longest string that is interned, as in PUC's `LUAI_MAXSHORTLEN`.
@@ -18,6 +18,7 @@ pub const MAXIMUM_INTERNED: usize = 40;
 /// The longest string at all: lengths are 32 bits wide.
 pub const MAXIMUM_LENGTH: usize = i32::MAX as usize - 64;
 
+const MINIMUM_WORDS: usize = 1024;
 const ADDRESS_BITS: u32 = 48;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 
@@ -30,7 +31,7 @@ pub struct InternTable {
 impl InternTable {
     /// An empty table.
     pub fn new() -> InternTable {
-        InternTable { words: vec![0; 1024].into_boxed_slice(), count: 0 }
+        InternTable { words: vec![0; MINIMUM_WORDS].into_boxed_slice(), count: 0 }
     }
 
     /// How many strings it holds.
@@ -75,37 +76,45 @@ impl InternTable {
     fn insert(&mut self, string: *mut LuaString, hash: u32) {
         debug_assert!(string as u64 <= ADDRESS_MASK);
         if (self.count + 1) * 2 > self.words.len() {
-            self.rebuild(self.words.len() * 2, false);
+            self.grow();
         }
         InternTable::place(&mut self.words, string, hash);
         self.count += 1;
     }
 
-    fn rebuild(&mut self, size: usize, marked_only: bool) {
+    #[cold]
+    fn grow(&mut self) {
+        let size = self.words.len() * 2;
         let old = std::mem::replace(&mut self.words, vec![0; size].into_boxed_slice());
-        self.count = 0;
         for word in old {
-            if word == 0 {
-                continue;
+            if word != 0 {
+                let string = (word & ADDRESS_MASK) as *mut LuaString;
+                // SAFETY: strings in the table are live.
+                InternTable::place(&mut self.words, string, unsafe { (*string).hash });
             }
-            let string = (word & ADDRESS_MASK) as *mut LuaString;
-            // SAFETY: strings in the table are live until the sweep, which comes after this.
-            unsafe {
-                if marked_only && (*string).header.flags & FLAG_MARKED == 0 {
-                    continue;
-                }
-                InternTable::place(&mut self.words, string, (*string).hash);
-            }
-            self.count += 1;
         }
     }
 
-    /// Drops all strings that the full collection has not marked. To be called before the sweep.
-    pub fn drop_unmarked(&mut self) {
-        self.rebuild(self.words.len(), true);
-        let fitting = (self.count * 4).next_power_of_two().max(1024);
-        if fitting < self.words.len() {
-            self.rebuild(fitting, false);
+    /// Forgets all strings: the sweep is going to enter those that live. The dead are never looked at, which is what makes
+    /// temporary strings cheap.
+    pub(crate) fn begin_sweep(&mut self) {
+        // As many will be there again before the next sweep, so the size stays.
+        if self.count * 8 < self.words.len() && self.words.len() > MINIMUM_WORDS {
+            self.words = vec![0; self.words.len() / 2].into_boxed_slice();
+        } else {
+            self.words.fill(0);
+        }
+        self.count = 0;
+    }
+
+    /// Enters a string that the sweep found alive.
+    #[inline]
+    pub(crate) fn keep(&mut self, string: *mut LuaString) {
+        // SAFETY: the string is live.
+        unsafe {
+            if (*string).header.extra & STRING_INTERNED != 0 {
+                self.insert(string, (*string).hash);
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ pub use array::{append, array, element, insert_element, remove_element, reserve_
 pub use hash::{Entry, HashPart};
 pub use metatable::{metamethod, set_metatable};
 pub use next::{InvalidKey, Position, advance, next};
+pub(crate) use slots::grow_slots;
 pub use slots::reserve_slots;
 use slots::{add_property, note_class_change};
 
@@ -161,23 +162,34 @@ fn set_other(heap: &mut Heap, table: *mut Table, key: Value, value: Value) -> Re
 }
 
 /// `t[index] = value`.
-#[inline]
+#[inline(always)]
 pub fn set_int(heap: &mut Heap, table: *mut Table, index: i64, value: Value) {
     // SAFETY: the table is live; the place is inside its array part.
     unsafe {
         let place = (index as u64).wrapping_sub(1);
-        let length = (*table).array_length as u64;
-        if place < length {
+        if place < (*table).array_length as u64 && !value.is_nil() {
             *Buffer::values((*table).array).add(place as usize) = value;
-            if value.is_nil() {
-                if place + 1 == length {
-                    shrink_array(table);
-                }
-            } else {
-                heap.barrier_element(table, place as usize, value);
-            }
-        } else if place == length && !value.is_nil() {
+            heap.barrier_element(table, place as usize, value);
+            return;
+        }
+    }
+    set_int_slow(heap, table, index, value);
+}
+
+#[inline(never)]
+fn set_int_slow(heap: &mut Heap, table: *mut Table, index: i64, value: Value) {
+    // SAFETY: the table is live; the place is inside its array part.
+    unsafe {
+        let place = (index as u64).wrapping_sub(1);
+        let length = (*table).array_length as u64;
+        if place == length && !value.is_nil() {
             append(heap, table, value);
+        } else if place < length {
+            // nil: other values were stored before.
+            *Buffer::values((*table).array).add(place as usize) = value;
+            if place + 1 == length {
+                shrink_array(table);
+            }
         } else {
             hash::set(heap, table, Value::int(index), value);
         }

@@ -42,6 +42,7 @@ impl Heap {
     }
 
     /// The same for stores to several elements of the array part.
+    #[inline]
     pub fn barrier_elements(&mut self, table: *mut Table, start: usize, count: usize) {
         // SAFETY: the table is live; cards are counted by its buffer's capacity.
         unsafe {

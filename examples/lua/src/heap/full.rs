@@ -6,17 +6,18 @@
 //! 3. find dead shapes (their metatable is not marked); only now is it known which caches must let go;
 //! 4. caches are cleared of what dies ([`Roots::visit_weak`]);
 //! 5. dead shapes are freed; the keys of the others are marked (strings have no fields, so nothing follows from it);
-//! 6. interned strings that are not marked leave the table;
-//! 7. sweep.
+//! 6. sweep, which makes the table of interned strings anew from those that live.
 
 use std::time::Instant;
 
+use super::old::SweepObserver;
 use super::{Heap, OutOfMemory, Roots, Visitor, WeakVisitor};
 use crate::object::{
     Buffer, Cell, FLAG_MARKED, Header, LuaClosure, LuaString, NativeFunction, ObjectKind, Table, Thread,
     Userdata,
 };
 use crate::shape::SHAPE_MARKED;
+use crate::string::InternTable;
 use crate::table::HashPart;
 use crate::value::{Tag, Value};
 
@@ -46,8 +47,8 @@ impl Heap {
             // SAFETY: keys of live shapes are live until the sweep.
             unsafe { (*key).header.flags |= FLAG_MARKED };
         });
-        self.strings.drop_unmarked();
-        self.old.sweep(&mut drop_payload);
+        self.strings.begin_sweep();
+        self.old.sweep(&mut Survivors(&mut self.strings));
         let live = self.old.bytes + self.shapes.bytes;
         self.old.threshold = (live / 100)
             .saturating_mul(self.settings.full_growth_percent)
@@ -193,7 +194,20 @@ impl Heap {
     }
 }
 
-/// What the sweep does with a dead object before it frees its memory: drops the Rust value that it owns.
+/// What the sweep tells the table of interned strings.
+struct Survivors<'a>(&'a mut InternTable);
+
+impl SweepObserver for Survivors<'_> {
+    #[inline]
+    fn keep_string(&mut self, string: *mut LuaString) {
+        self.0.keep(string);
+    }
+    fn drop_owner(&mut self, object: *mut Header) {
+        drop_payload(object);
+    }
+}
+
+/// Drops the Rust value that a dead object owns, if it owns one.
 pub(super) fn drop_payload(object: *mut Header) {
     // SAFETY: the object dies; its kind says which struct it is; nobody looks at its payload again.
     unsafe {

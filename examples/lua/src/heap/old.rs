@@ -1,7 +1,7 @@
 //! The old space: objects that never move, in blocks of equal cells.
 //!
 //! ```text
-//! block (32 KiB, aligned)   | header | cell | cell | ...            | never used yet   |
+//! block (32 KiB)            | header | cell | cell | ...            | never used yet   |
 //!                                                    ^ fresh
 //! free cell                 0 (no object kind is 0): u64 | next free cell
 //! ```
@@ -13,7 +13,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
-use crate::object::{FLAG_MARKED, Header, object_size};
+use crate::object::{FLAG_MARKED, Header, LuaString, ObjectKind, object_size};
 
 /// Bytes of a block: small enough that a little program is not charged for its many size classes, large enough that the
 /// slow path is rare.
@@ -62,7 +62,7 @@ struct Block {
 
 impl Block {
     fn layout() -> Layout {
-        Layout::from_size_align(BLOCK_BYTES, BLOCK_BYTES).expect("the block size is a power of two")
+        Layout::from_size_align(BLOCK_BYTES, 64).expect("the block size is a power of two")
     }
     fn first(block: *mut Block) -> *mut u8 {
         (block as *mut u8).wrapping_add(FIRST_CELL)
@@ -95,8 +95,13 @@ pub struct OldSpace {
     pub threshold: usize,
 }
 
-/// What the sweep does with an object that dies, before its memory goes.
-pub type Finish<'a> = &'a mut dyn FnMut(*mut Header);
+/// Who is told by the sweep about some objects.
+pub trait SweepObserver {
+    /// A string that lives.
+    fn keep_string(&mut self, string: *mut LuaString);
+    /// A userdata or thread that dies; its memory goes next.
+    fn drop_owner(&mut self, object: *mut Header);
+}
 
 fn large_layout(size: usize) -> Layout {
     Layout::from_size_align(size, 16).expect("an object is smaller than half of the address space")
@@ -219,7 +224,7 @@ impl OldSpace {
     }
 
     /// Frees every object that is not marked, and clears the marks.
-    pub fn sweep(&mut self, finish: Finish) {
+    pub fn sweep(&mut self, observer: &mut impl SweepObserver) {
         let mut bytes = 0;
         for class in &mut self.classes {
             if !class.current.is_null() {
@@ -231,7 +236,7 @@ impl OldSpace {
             let mut kept = Vec::with_capacity(class.blocks.len());
             for &block in &class.blocks {
                 // SAFETY: the block is live and can be walked (module comment).
-                let live = unsafe { sweep_block(block, cell, finish) };
+                let live = unsafe { sweep_block(block, cell, observer) };
                 if live == 0 {
                     self.spare.push(block);
                     continue;
@@ -261,7 +266,6 @@ impl OldSpace {
                     bytes += object_size(object);
                     return true;
                 }
-                finish(object);
                 dealloc(object as *mut u8, large_layout(object_size(object)));
                 false
             }
@@ -298,9 +302,10 @@ impl OldSpace {
 }
 
 /// Sweeps one block and makes its list of free cells, in the order of addresses; returns how many live cells there are.
-unsafe fn sweep_block(block: *mut Block, cell_bytes: usize, finish: Finish) -> usize {
+unsafe fn sweep_block(block: *mut Block, cell_bytes: usize, observer: &mut impl SweepObserver) -> usize {
     const KIND: u64 = 0xFF;
     const MARKED: u64 = (FLAG_MARKED as u64) << 8;
+    const STRING: u64 = ObjectKind::String as u64;
     let mut live = 0;
     // SAFETY: cells below `fresh` begin with a header or a zero word.
     unsafe {
@@ -312,9 +317,15 @@ unsafe fn sweep_block(block: *mut Block, cell_bytes: usize, finish: Finish) -> u
             if word & MARKED != 0 {
                 (cell as *mut u64).write(word & !MARKED);
                 live += 1;
+                if word & KIND == STRING {
+                    observer.keep_string(cell as *mut LuaString);
+                }
             } else {
                 if word & KIND != 0 {
-                    finish(cell as *mut Header);
+                    if word & KIND == ObjectKind::Userdata as u64 || word & KIND == ObjectKind::Thread as u64
+                    {
+                        observer.drop_owner(cell as *mut Header);
+                    }
                     (cell as *mut u64).write(0);
                 }
                 *tail = cell as *mut FreeCell;

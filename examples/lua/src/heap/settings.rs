@@ -23,8 +23,10 @@ pub const POISON: u8 = 0xDA;
 /// One nursery should stay in the second-level cache together with what a program touches beside it, and be large enough
 /// that most temporary objects are dead when it is full.
 const DEFAULT_NURSERY: usize = 1 << 20;
-/// Below this a full collection costs little, but would come often.
-const DEFAULT_FULL_MINIMUM: usize = 16 << 20;
+/// Strings are old from the start, so this is how many bytes of temporary ones are made before their memory is used again. It
+/// should stay in the cache: with 16 MiB, making strings takes twice the time. Much less, and a full collection comes often
+/// while there is little to free.
+const DEFAULT_FULL_MINIMUM: usize = 4 << 20;
 
 impl Default for HeapSettings {
     fn default() -> Self {

@@ -312,14 +312,25 @@ pub fn set_list(heap: &mut Heap, table: *mut Table, start: i64, values: *const V
     unsafe {
         let length = (*table).array_length as i64;
         if start == length + 1 && count > 0 && count < 1 << 20 && (*table).hash.is_null() {
-            reserve_array(heap, table, length as u32 + count as u32);
-            let target = Buffer::values((*table).array).add(length as usize);
-            for place in 0..count {
-                *target.add(place) = *values.add(place);
+            let end = length as u32 + count as u32;
+            if (*table).array.is_null() || (*(*table).array).capacity < end {
+                reserve_array(heap, table, end);
             }
-            (*table).array_length = (length as usize + count) as u32;
+            let mut target = Buffer::values((*table).array).add(length as usize);
+            let mut source = values;
+            let stop = values.add(count);
+            while source != stop {
+                // Word by word: the values were just written so.
+                (*target).tag = (*source).tag;
+                (*target).payload = (*source).payload;
+                target = target.add(1);
+                source = source.add(1);
+            }
+            (*table).array_length = end;
             heap.barrier_elements(table, length as usize, count);
-            shrink_array(table);
+            if (*stop.sub(1)).is_nil() {
+                shrink_array(table);
+            }
             return;
         }
         for place in 0..count {

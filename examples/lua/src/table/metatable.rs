@@ -65,14 +65,20 @@ unsafe fn find_shape(heap: &mut Heap, table: *mut Table, metatable: *mut Table) 
 }
 
 /// A metamethod of a metatable (not null), or nil. Shapes remember which events their tables do not have.
-#[inline]
+#[inline(always)]
 pub fn metamethod(heap: &Heap, metatable: *mut Table, event: Event) -> Value {
+    // SAFETY: the metatable is live, and its shape with it.
+    if unsafe { (*(*metatable).shape).absent_events } >> event as u32 & 1 != 0 {
+        return Value::NIL;
+    }
+    find_metamethod(heap, metatable, event)
+}
+
+#[inline(never)]
+fn find_metamethod(heap: &Heap, metatable: *mut Table, event: Event) -> Value {
     // SAFETY: the metatable is live, and its shape with it.
     unsafe {
         let shape = (*metatable).shape;
-        if (*shape).absent_events >> event as u32 & 1 != 0 {
-            return Value::NIL;
-        }
         let name = heap.event_names[event as usize];
         if let Some(slot) = (*shape).lookup(name) {
             return *Buffer::values((*metatable).slots).add(slot as usize);

@@ -8,6 +8,8 @@ use crate::value::Value;
 
 /// Room for properties when the first one comes without a hint.
 const FIRST_SLOTS: u32 = 4;
+/// How many times more than doubling asks for may be reserved because other tables of the shape have got that far.
+const EXPECTED_FACTOR: u32 = 4;
 
 /// To be called when a field with a string key of a class-like table changes: if it comes, goes, or is a metamethod's, cached
 /// lookups through the table are void.
@@ -36,7 +38,7 @@ pub(crate) fn add_property(heap: &mut Heap, table: *mut Table, key: *mut LuaStri
         }
         let slot = (*(*table).shape).count;
         if slot >= (*table).slot_capacity {
-            reserve_slots(heap, table, (slot * 2).max(FIRST_SLOTS));
+            grow_slots(heap, table);
         }
         *Buffer::values((*table).slots).add(slot as usize) = value;
         (*table).shape = shape;
@@ -44,6 +46,20 @@ pub(crate) fn add_property(heap: &mut Heap, table: *mut Table, key: *mut LuaStri
             heap.class_epoch += 1;
         }
         heap.barrier_value(table as *mut Header, value);
+    }
+}
+
+/// Makes room for at least one property more: for as many as tables of this shape have had, within reason.
+pub(crate) fn grow_slots(heap: &mut Heap, table: *mut Table) {
+    // SAFETY: the table is live, and so is its shape.
+    unsafe {
+        let shape = (*table).shape;
+        let count = (*shape).count;
+        let doubled = (count * 2).max(FIRST_SLOTS);
+        // The root of tables without metatable has descendants of all sorts, which say nothing.
+        let says_something = count > 0 || !(*shape).metatable.is_null();
+        let expected = if says_something { (*shape).deepest.min(doubled * EXPECTED_FACTOR) } else { 0 };
+        reserve_slots(heap, table, doubled.max(expected));
     }
 }
 
