@@ -45,9 +45,9 @@ pub enum Tag {
 /// The first tag whose payload is a heap pointer.
 pub const FIRST_HEAP_TAG: u64 = Tag::String as u64;
 
-/// One Lua value.
+/// One Lua value. `==` compares word for word, as [`Value::same_bits`]: not as Lua does.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Value {
     /// One of [`Tag`], as a full word, so that it is written, read and compared with one instruction.
     pub tag: u64,
@@ -213,5 +213,18 @@ impl Value {
     #[inline(always)]
     pub fn same_bits(self, other: Value) -> bool {
         self.tag == other.tag && self.payload == other.payload
+    }
+}
+
+impl std::fmt::Debug for Value {
+    /// Shows scalars as they are and objects by address; reads nothing behind it.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.tag {
+            t if t == Tag::Nil as u64 => formatter.write_str("nil"),
+            t if t == Tag::Bool as u64 => write!(formatter, "{}", self.payload != 0),
+            t if t == Tag::Int as u64 => write!(formatter, "{}", self.payload as i64),
+            t if t == Tag::Float as u64 => write!(formatter, "{:?}", f64::from_bits(self.payload)),
+            tag => write!(formatter, "{tag}@{:#x}", self.payload),
+        }
     }
 }

@@ -275,17 +275,6 @@ fn many_properties_make_a_dictionary() {
     }
 }
 
-impl PartialEq for Value {
-    fn eq(&self, other: &Value) -> bool {
-        self.same_bits(*other)
-    }
-}
-impl std::fmt::Debug for Value {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}:{:#x}", self.tag, self.payload)
-    }
-}
-
 #[test]
 fn keys_are_normalized_and_checked() {
     let mut heap = Heap::new(HeapSettings::default());
