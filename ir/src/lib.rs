@@ -19,6 +19,7 @@
 //! | [`analysis`] | control flow, dominators, loops, liveness |
 //! | [`text`] | printer and parser |
 //! | [`verifier`] | what must hold |
+//! | [`evaluate`] | the reference evaluator, which is also the portable backend |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ pub mod analysis;
 pub mod builder;
 mod compact;
 pub mod entity;
+pub mod evaluate;
 pub mod frame_state;
 pub mod function;
 pub mod guard;

@@ -80,7 +80,7 @@ fn dominators_of_a_diamond() {
     for a in 0..6 {
         for b in 0..6 {
             // The definition: without `a` there is no way to `b`.
-            let mut reached = vec![false; 6];
+            let mut reached = [false; 6];
             let mut work = if a == 0 { vec![] } else { vec![0] };
             while let Some(next) = work.pop() {
                 if next != a && !std::mem::replace(&mut reached[next as usize], true) {
