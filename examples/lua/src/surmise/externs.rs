@@ -24,7 +24,6 @@
 
 use surmise::deopt::context::Context;
 
-use crate::stack::Runloop;
 use crate::value::Value;
 
 #[macro_use]
@@ -66,7 +65,7 @@ pub fn functions() -> impl Iterator<Item = HostFunction> {
         tables::FUNCTIONS,
         text::FUNCTIONS,
     ];
-    groups.into_iter().flatten().copied()
+    groups.into_iter().flatten().copied().chain([calls::CALL])
 }
 
 /// Names and addresses of all of them.

@@ -82,6 +82,7 @@ macro_rules! host_functions {
         ///
         /// # Safety
         /// Called by compiled code, as the language declares it.
+        #[allow(unused_unsafe, reason = "some need nothing but their operands")]
         unsafe extern "C" fn $name($($parameters)*) -> host_functions!(@type $($result)*) {
             $($values)*
             // SAFETY: compiled code passes its runloop's context and operands of the declared types: pointers are to live objects

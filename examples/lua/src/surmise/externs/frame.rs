@@ -113,7 +113,10 @@ pub unsafe fn with_frame<R>(
         let result = work(state);
         state.runloop.native_depth = depth;
         if result.is_ok() {
-            debug_assert_eq!(state.runloop.frame, frame, "calls from Rust leave the frames as they found them");
+            debug_assert_eq!(
+                state.runloop.frame, frame,
+                "calls from Rust leave the frames as they found them"
+            );
             state.runloop.frame = frame.sub(1);
         }
         result
@@ -151,8 +154,11 @@ pub unsafe fn guest(
     unsafe {
         guarded(context, || {
             let state = state_of(context);
-            let result = with_frame(context, state, window, work);
-            leave(state, result.and_then(|value| keep(state_of(context), window, value)))
+            let result = match with_frame(context, state, window, work) {
+                Ok(value) => keep(state, window, value),
+                Err(Throw) => Err(Throw),
+            };
+            leave(state, result)
         })
     }
 }
@@ -207,7 +213,5 @@ pub unsafe fn allocated(context: *mut Context, window: *mut Value, value: Value)
 #[inline(never)]
 unsafe fn collect_at_end(context: *mut Context, window: *mut Value, value: Value) -> Value {
     // SAFETY: handed on.
-    unsafe {
-        guarded(context, || collect_keeping(state_of(context), window, value).map_err(|Throw| Thrown))
-    }
+    unsafe { guarded(context, || collect_keeping(state_of(context), window, value).map_err(|Throw| Thrown)) }
 }
