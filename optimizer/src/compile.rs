@@ -155,6 +155,7 @@ impl<'a> Attempt<'a> {
             let limit = config::INSTRUCTIONS_PER_UNIT;
             return Err(Rejection::TooLarge { instructions: self.figures.lifted, limit });
         }
+        self.verify("lift", &function, surmise_ir::verifier::Stage::Generic)?;
         self.tell("lifted", &self.text(&function));
         self.passes(&mut function)?;
         self.figures.optimized = function.inst_count();
@@ -201,6 +202,7 @@ impl<'a> Attempt<'a> {
                     last = text;
                 }
             }
+            self.verify(name, function, surmise_ir::verifier::Stage::Specialized)?;
         }
         Ok(())
     }
@@ -211,5 +213,26 @@ impl<'a> Attempt<'a> {
         } else {
             String::new()
         }
+    }
+
+    /// In checked builds, and whenever a story is written: the verifier.
+    fn verify(
+        &self,
+        pass: &str,
+        function: &Function,
+        stage: surmise_ir::verifier::Stage,
+    ) -> Result<(), Rejection> {
+        if !cfg!(debug_assertions) && self.story.is_none() {
+            return Ok(());
+        }
+        let unit = self.job.unit.clone();
+        let live = move |id, resume| if id == unit.id() { unit.live_registers(resume) } else { None };
+        let violations = surmise_ir::verifier::verify(function, self.language, stage, Some(&live));
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let violations =
+            violations.iter().map(|violation| violation.to_string()).collect::<Vec<_>>().join("\n");
+        Err(Rejection::Verifier { pass: pass.to_owned(), violations })
     }
 }

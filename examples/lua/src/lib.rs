@@ -3,6 +3,7 @@
 pub mod ast;
 pub mod bytecode;
 pub mod cache;
+pub mod command;
 pub mod compiler;
 pub mod error;
 pub mod handler;
@@ -24,6 +25,7 @@ pub mod shape;
 pub mod stack;
 pub mod state;
 pub mod string;
+pub mod surmise;
 pub mod table;
 pub mod unit;
 pub mod value;

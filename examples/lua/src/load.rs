@@ -114,6 +114,7 @@ impl State {
         });
         let pointer: *mut Prototype = &mut *prototype;
         self.prototypes.push(prototype);
+        self.register_unit(pointer);
         pointer
     }
 }

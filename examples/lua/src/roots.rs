@@ -1,7 +1,10 @@
 //! What the state shows to the collector.
 
 use crate::heap::{OutOfMemory, Roots, Visitor, WeakVisitor};
+use crate::object::ObjectKind;
 use crate::state::{State, Throw};
+use crate::value::Value;
+use surmise::deopt::frames::RootWord;
 
 /// Which collection is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +19,20 @@ pub enum Collection {
 
 /// The state's references, apart from its heap.
 struct StateRoots(*mut State);
+
+/// Whether an address is that of a part of a table that has not moved: those are kept and moved by their table alone.
+///
+/// # Safety
+/// The address is null or an object's.
+unsafe fn is_part(address: u64) -> bool {
+    if address == 0 {
+        return false;
+    }
+    // SAFETY: an object starts with its header, or, when it has moved, with its new address, whose lowest bit is clear.
+    let word = unsafe { *(address as *const u64) };
+    let kind = word as u8;
+    word & 1 == 1 && (kind == ObjectKind::Buffer as u8 || kind == ObjectKind::HashPart as u8)
+}
 
 impl Roots for StateRoots {
     fn visit(&mut self, visitor: &mut Visitor) {
@@ -34,6 +51,24 @@ impl Roots for StateRoots {
             }
             visitor.table(&mut (*state).globals);
             visitor.table(&mut (*state).registry);
+            if let Some(connection) = &mut (*state).surmise {
+                let objects = connection.names.objects_mut();
+                visitor.range(objects.as_mut_ptr(), objects.len());
+                let isolate = connection.plug.isolate();
+                isolate.visit_roots(&mut |root| match root {
+                    RootWord::Ref(word) if !is_part(*word) => visitor.table(&mut *std::ptr::from_mut(word).cast()),
+                    RootWord::Ref(_) => {}
+                    RootWord::Any(words) => visitor.value(&mut *words.as_mut_ptr().cast::<Value>()),
+                });
+                // Parts of tables have moved with them by now (compiled code keeps a part's table as well).
+                isolate.visit_roots(&mut |root| {
+                    if let RootWord::Ref(word) = root
+                        && !is_part(*word)
+                    {
+                        visitor.table(&mut *std::ptr::from_mut(word).cast());
+                    }
+                });
+            }
             if visitor.is_full() {
                 visitor.string(&mut (*state).memory_message);
                 for prototype in &mut (*state).prototypes {

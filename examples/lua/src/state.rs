@@ -65,12 +65,20 @@ pub struct State {
     pub pins: Vec<Value>,
     /// How many values the frame that ended a run loop returned.
     pub result_count: u32,
+    /// What the libraries keep.
+    pub libraries: crate::lib::libraries::LibraryState,
     /// Where text is put together.
     pub scratch: Vec<u8>,
     /// Standard output that was not written yet.
     pub output: Vec<u8>,
     /// Whether standard output is a terminal.
     pub output_is_terminal: bool,
+    /// Surmise, if it is plugged in.
+    pub surmise: Option<Box<crate::surmise::Connection>>,
+    /// Whether some unit is being logged: the logging run loop runs.
+    pub logging: bool,
+    /// Native stack addresses below this are reserved for what runs on top of compiled code.
+    pub native_limit: usize,
 }
 
 impl Call {
@@ -109,6 +117,13 @@ impl Call {
     pub fn function(self) -> Value {
         // SAFETY: the function's slot is below the first argument.
         unsafe { self.base.sub(1).read() }
+    }
+
+    /// Writes result `i`, counted from zero. From the second on, results overwrite arguments.
+    #[inline(always)]
+    pub fn put_result(self, i: u32, value: Value) {
+        // SAFETY: results start at the function's slot; the caller has made sure that there is room.
+        unsafe { self.base.sub(1).add(i as usize).write(value) }
     }
 
     /// Returns one value.
@@ -166,7 +181,11 @@ impl State {
             memory_message,
             pins: Vec::new(),
             result_count: 0,
+            libraries: Default::default(),
             scratch: Vec::new(),
+            surmise: None,
+            logging: false,
+            native_limit: 0,
             output: Vec::new(),
             output_is_terminal: std::io::stdout().is_terminal(),
         })

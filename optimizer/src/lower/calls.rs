@@ -108,10 +108,8 @@ impl Translator<'_> {
             if self.homes.is_current(home, value) {
                 continue;
             }
-            for (index, word) in self.words(value)?.list().into_iter().enumerate() {
-                self.store_home(home.word + index as u32, word);
-            }
-            self.homes.stored(home, value);
+            let words = self.words(value)?;
+            self.store_to_home(value, home, words);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 use super::Translator;
 use super::error::LowerError;
+use super::roots::Home;
 use super::values::Words;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, types};
@@ -50,6 +51,13 @@ impl Translator<'_> {
     pub fn store_home(&mut self, word: u32, value: ir::Value) {
         let address = self.builder.ins().stack_addr(types::I64, self.home_slot, 8 * word as i32);
         self.builder.ins().store(self.regions.homes, value, address, 0);
+    }
+    /// Brings a value's home up to date.
+    pub fn store_to_home(&mut self, value: Value, home: Home, words: Words) {
+        for (index, word) in words.list().into_iter().enumerate() {
+            self.store_home(home.word + index as u32, word);
+        }
+        self.homes.stored(home, value);
     }
     /// Reads a word of the frame's slot of homes.
     pub fn load_home(&mut self, word: u32) -> ir::Value {

@@ -17,7 +17,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`target`] | the machine, and the buffers of a thread |
-//! | `roots` | which values live across safepoints, and their homes |
+//! | `roots`, `homes` | which values live across safepoints, their homes, and when those are up to date |
 //! | `instructions` | one match over all instructions |
 //! | `values`, `boxing`, `arithmetic`, `memory` | values, encodings, division, accesses |
 //! | `guards`, `states` | guards, exits, frame states |
@@ -34,6 +34,7 @@ mod calls;
 mod dead_loads;
 mod error;
 mod guards;
+mod homes;
 mod image;
 mod instructions;
 mod listing;
@@ -57,8 +58,9 @@ use cranelift_codegen::ir::{self, AbiParam, InstBuilder, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_entity::SecondaryMap;
 use cranelift_frontend::FunctionBuilder;
+use homes::{HomeFlow, HomeState};
 use memory::Regions;
-use roots::{HomeState, Roots};
+use roots::Roots;
 use rustc_hash::FxHashMap;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
@@ -163,6 +165,7 @@ struct Translator<'a> {
     slots: Option<ir::Value>,
     roots: Roots,
     homes: HomeState,
+    home_flow: HomeFlow,
     home_slot: ir::StackSlot,
     regions: Regions,
     signatures: Signatures,
@@ -216,7 +219,8 @@ impl<'a> Translator<'a> {
             window,
             argument_count,
             slots: None,
-            homes: HomeState::new(roots.home_count),
+            homes: HomeState::default(),
+            home_flow: HomeFlow::new(function, &graph, &roots),
             roots,
             home_slot,
             regions,
@@ -315,10 +319,9 @@ impl<'a> Translator<'a> {
         }
         self.builder.ins().jump(entry_made, &[]);
         self.builder.seal_block(entry_made);
-        let mut homes_at_end: SecondaryMap<Block, Option<HomeState>> = SecondaryMap::new();
         for &block in &order {
             self.builder.switch_to_block(made(self, block));
-            self.homes = self.homes_at_start(graph, block, &homes_at_end);
+            self.homes = self.home_flow.at_start(block, &self.roots);
             self.open_results = None;
             self.stack_check_is_due &= block == entry;
             let words = self.builder.block_params(made(self, block)).to_vec();
@@ -332,7 +335,6 @@ impl<'a> Translator<'a> {
             for &inst in &function.blocks[block].insts {
                 self.instruction(inst)?;
             }
-            homes_at_end[block] = Some(std::mem::take(&mut self.homes));
             for successor in function.successors(block) {
                 jumps[successor] -= 1;
                 if jumps[successor] == 0 {
@@ -341,23 +343,5 @@ impl<'a> Translator<'a> {
             }
         }
         Ok(())
-    }
-
-    /// What is in its home whichever way control comes to a block. A loop's header is reached by ways not yet known.
-    fn homes_at_start(
-        &self,
-        graph: &ControlFlow,
-        block: Block,
-        at_end: &SecondaryMap<Block, Option<HomeState>>,
-    ) -> HomeState {
-        let mut state: Option<HomeState> = None;
-        for &predecessor in graph.predecessors(block) {
-            match (&at_end[predecessor], &mut state) {
-                (None, _) => return HomeState::new(self.roots.home_count),
-                (Some(known), Some(state)) => state.meet(known),
-                (Some(known), None) => state = Some(known.clone()),
-            }
-        }
-        state.unwrap_or_else(|| HomeState::new(self.roots.home_count))
     }
 }

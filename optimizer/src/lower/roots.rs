@@ -13,10 +13,6 @@
 //!
 //! What has no home: a box. `box k x` is made again from its payload wherever it is used, so only the payload needs a home, and
 //! only if it is a `ref`. Two values may share a home if no safepoint is passed by both.
-//!
-//! [`HomeState`] knows, along the way through the code, which homes are up to date, so that a value is stored once on a
-//! straight path, however many calls it lives across; and so that a failing guard's frame state can name the home instead of
-//! keeping the value in a register.
 
 use super::error::LowerError;
 use cranelift_entity::SecondaryMap;
@@ -65,7 +61,7 @@ pub(super) fn collected(function: &Function, value: Value) -> Option<Value> {
     }
 }
 
-/// The effects of an instruction that calls, if it is one: whether it is a safepoint.
+/// Whether an instruction is a safepoint.
 fn is_safepoint(language: &Language, data: &InstData) -> bool {
     match (data.opcode, data.immediate) {
         (Opcode::CallExtern, Immediate::Extern(id)) => language.externs[id].effects.is_safepoint(),
@@ -84,8 +80,14 @@ struct Liveness<'a> {
 
 impl Liveness<'_> {
     fn add(&self, value: Value, live: &mut BitSet<Value>) {
-        if let Some(value) = collected(self.function, value) {
+        let mut next = collected(self.function, value);
+        // An object that was loaded from another may be a part of it, which a collector keeps and moves with its owner only:
+        // the owner lives as long as the part does.
+        while let Some(value) = next {
             live.insert(value);
+            let owner =
+                self.function.def_with(value, Opcode::Load).filter(|_| self.function.ty(value) == Type::Ref);
+            next = owner.and_then(|load| collected(self.function, load.args[0]));
         }
     }
     fn add_state(&self, state: Option<FrameStateId>, live: &mut BitSet<Value>) {
@@ -238,40 +240,5 @@ impl Roots {
     /// A value's home, if it lives across any safepoint.
     pub fn home(&self, value: Value) -> Option<Home> {
         self.homes[value]
-    }
-}
-
-/// Which homes are up to date at a place in the code: by number, the value whose current bits stand in the home.
-#[derive(Clone, Debug, Default)]
-pub(super) struct HomeState {
-    holds: Vec<Option<Value>>,
-}
-
-impl HomeState {
-    /// No home is up to date.
-    pub fn new(count: u32) -> HomeState {
-        HomeState { holds: vec![None; count as usize] }
-    }
-    /// Whether the home holds the value.
-    pub fn is_current(&self, home: Home, value: Value) -> bool {
-        self.holds[home.number as usize] == Some(value)
-    }
-    /// The value was stored to its home.
-    pub fn stored(&mut self, home: Home, value: Value) {
-        self.holds[home.number as usize] = Some(value);
-    }
-    /// The value was defined: whatever its home holds is not it.
-    pub fn defined(&mut self, home: Home, value: Value) {
-        if self.is_current(home, value) {
-            self.holds[home.number as usize] = None;
-        }
-    }
-    /// Control may also come from a place with this state.
-    pub fn meet(&mut self, other: &HomeState) {
-        for (mine, theirs) in self.holds.iter_mut().zip(&other.holds) {
-            if mine != theirs {
-                *mine = None;
-            }
-        }
     }
 }

@@ -77,7 +77,8 @@ impl Translator<'_> {
                 self.describe_value(&mut description, Register(0), value, form)?;
             }
             let landing = match form {
-                ExitForm::Landing(results) if is_innermost => results,
+                // With results of its own the bytecode instruction has no use for the call's.
+                ExitForm::Landing(results) if is_innermost && state.results.is_empty() => results,
                 _ => LandingResults::None,
             };
             match landing {

@@ -125,6 +125,9 @@ impl Translator<'_> {
             };
         }
         self.redefine(value, words);
+        if self.home_flow.is_stored_early(value) {
+            self.store_to_home(value, home, words);
+        }
     }
     /// Gives a value with a home new words, after its object may have moved.
     pub fn redefine(&mut self, value: Value, words: Words) {

@@ -5,9 +5,10 @@
 //! a continuation (`FRAME_TO_NATIVE`), or Rust code (`FRAME_FRESH`).
 
 use crate::bytecode::Op;
-use crate::interpreter::run::run;
+use crate::interpreter::run::run_loop;
 use crate::interpreter::{EXIT, Next, RELOAD, THROW, copy};
 use crate::metamethod::Event;
+use crate::surmise::enter::enter_compiled;
 use crate::stack::{
     FRAME_CLOSING, FRAME_CONTINUES, FRAME_FINISH, FRAME_FRESH, FRAME_NATIVE, FRAME_TAIL, FRAME_TO_NATIVE,
     Frame, NATIVE_DEPTH,
@@ -44,6 +45,9 @@ impl State {
             loop {
                 let callee = function.read();
                 if callee.is(Tag::LuaClosure) {
+                    if (*(*callee.as_closure()).prototype).unit.entry.is_compiled() {
+                        return enter_compiled(self, function, count, flags);
+                    }
                     self.push_lua_frame(function, count, flags)?;
                     return Ok(Entered::Frame);
                 }
@@ -220,10 +224,10 @@ impl State {
             let entry = self.runloop.frame.add(1);
             match self.enter(function, count, FRAME_FRESH) {
                 Ok(Entered::Done(results)) => Ok(results),
-                Ok(Entered::Frame) => run::<false>(self, entry),
+                Ok(Entered::Frame) => run_loop(self, entry),
                 // A protected call may have failed before the loop began.
                 Err(Throw) => match self.catch(entry) {
-                    Ok(RELOAD) => run::<false>(self, entry),
+                    Ok(RELOAD) => run_loop(self, entry),
                     Ok(_) => Ok(self.result_count),
                     Err(Throw) => Err(Throw),
                 },

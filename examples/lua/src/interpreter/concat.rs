@@ -84,7 +84,7 @@ pub unsafe fn proceed(state: &mut State, pc: Next, base: *mut Value, mut left: u
 
 impl State {
     /// The string of several strings and numbers.
-    fn concatenate_run(&mut self, values: &[Value]) -> Result<*mut LuaString, Throw> {
+    pub fn concatenate_run(&mut self, values: &[Value]) -> Result<*mut LuaString, Throw> {
         if let [x, y] = values {
             // Nothing is gained by copying one operand.
             if x.is(Tag::String) && y.is(Tag::String) {

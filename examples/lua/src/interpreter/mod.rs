@@ -73,17 +73,16 @@ pub unsafe fn upvalue(closure: *mut LuaClosure, index: usize) -> *mut Value {
 /// Called by the run loop at function entries and back-edges of the current Lua frame.
 #[cold]
 #[inline(never)]
-pub unsafe fn hook(state: &mut State, pc: Next, _base: *mut Value) -> Next {
+pub unsafe fn hook(state: &mut State, pc: Next, base: *mut Value) -> Next {
     // SAFETY: the current frame is a Lua frame.
     unsafe {
         let frame = state.runloop.frame;
         (*frame).pc = pc;
-        let unit = &mut (*(*frame).prototype).unit;
-        if unit.counter < 0 {
-            unit.counter = crate::unit::COUNTER_IDLE;
-        }
         if state.heap.requested != 0 && state.collect(state.runloop.top()).is_err() {
             return THROW;
+        }
+        if (*(*frame).prototype).unit.counter < 0 {
+            return crate::surmise::enter::counter_fired(state, pc, base);
         }
         pc
     }

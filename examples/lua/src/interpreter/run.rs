@@ -14,7 +14,10 @@ use crate::number;
 use crate::object::{Buffer, Header, Table};
 use crate::stack::{FRAME_NATIVE, Frame};
 use crate::state::{Call, FRAMES_CHANGED, State, Throw};
+use crate::surmise::enter::call_compiled;
+use crate::surmise::facts::log_instruction;
 use crate::table;
+use crate::unit::UNIT_LOGGED;
 use crate::value::{Tag, Value};
 
 const NIL: u64 = Tag::Nil as u64;
@@ -47,18 +50,40 @@ unsafe fn float_of(value: *const Value, to: &mut f64) -> bool {
     }
 }
 
+/// [`run`] gives this instead of a number of results when the other instantiation has to take over.
+const SWITCH: u32 = u32::MAX;
+
+/// Runs from the current frame on until the frame `entry` has returned; the number of its results, which are at its function's
+/// slot. While some unit is being logged, the logging loop runs.
+///
+/// # Safety
+/// The current frame must be complete, `entry` at or below it and marked `FRAME_FRESH`.
+pub unsafe fn run_loop(state: &mut State, entry: *mut Frame) -> Result<u32, Throw> {
+    loop {
+        // SAFETY: handed on.
+        let result = unsafe { if state.logging { run::<true>(state, entry) } else { run::<false>(state, entry) } };
+        match result {
+            Ok(SWITCH) => {}
+            result => return result,
+        }
+    }
+}
+
 /// Runs from the current frame on until the frame `entry` has returned; the number of its results, which are at its function's
 /// slot. `LOG` adds what the optimizer wants to know about operands and results.
 ///
 /// # Safety
 /// The current frame must be complete, `entry` at or below it and marked `FRAME_FRESH`.
 #[allow(clippy::cognitive_complexity, reason = "one arm per operation; each is a few lines")]
-pub unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u32, Throw> {
+unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u32, Throw> {
     // SAFETY: registers named by an instruction lie in the frame's window, constants and caches in its prototype; the compiler
     // guarantees that, as well as that jumps stay inside the code. Heap objects are live while they are in a window, and
     // nothing moves between two safepoints. Tags are checked before payloads are used.
     unsafe {
         'frames: loop {
+            if state.logging != LOG {
+                return Ok(SWITCH);
+            }
             let mut prototype = (*state.runloop.frame).prototype;
             let mut pc = (*state.runloop.frame).pc;
             let mut base = (*state.runloop.frame).base;
@@ -108,6 +133,9 @@ pub unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Resu
             }
 
             loop {
+                if LOG && (*prototype).unit.flags & UNIT_LOGGED != 0 {
+                    log_instruction(state, pc, base, prototype);
+                }
                 let i: &Instruction = &*pc;
                 pc = pc.add(1);
 
@@ -588,6 +616,10 @@ pub unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Resu
                             let callee = (*(*function).as_closure()).prototype;
                             let new_base = function.add(1);
                             let end = new_base.add((*callee).register_count as usize);
+                            if (*callee).unit.entry.is_compiled() {
+                                slow!(call_compiled);
+                                continue;
+                            }
                             if !(*callee).is_vararg && end <= state.runloop.limit {
                                 let mut given = count;
                                 while given < (*callee).parameter_count as usize {

@@ -2,6 +2,7 @@
 //!
 //! Argument numbers are zero-based here and one-based in messages.
 
+use crate::heap::Heap;
 use crate::metamethod::Event;
 use crate::number;
 use crate::object::{LuaString, Table};
@@ -9,6 +10,10 @@ use crate::state::{Call, NativeEntry, State, Throw};
 use crate::value::{Tag, Value};
 
 pub mod base;
+#[path = "/tmp/shim_libraries.rs"]
+pub mod libraries;
+pub mod string;
+pub mod table;
 pub mod package;
 
 /// Bytes of output that are kept before they are written: a few pages.
@@ -227,24 +232,17 @@ impl State {
         } else if value.is(Tag::Bool) {
             if value.payload != 0 { "true" } else { "false" }.to_string()
         } else {
-            format!("{}: {}", self.type_name_of(value), self.address_text(value))
+            let address = self.heap.address_text(value).unwrap_or_default();
+            format!("{}: {address}", self.type_name_of(value))
         };
         Ok(self.heap.intern(text.as_bytes()))
-    }
-
-    /// What stands for an object's address: objects move, so it is made of the identity hash.
-    pub fn address_text(&mut self, value: Value) -> String {
-        if value.is_heap() {
-            format!("0x5500{:08x}", self.heap.identity(value.as_header()))
-        } else {
-            format!("0x{:012x}", value.payload)
-        }
     }
 
     /// Opens all libraries.
     pub fn open_libraries(&mut self) {
         base::open(self);
         package::open(self);
+        libraries::open(self);
     }
 
     /// Writes to standard output, through a buffer.
@@ -269,5 +267,18 @@ impl State {
         let written = stdout.write_all(&self.output).and_then(|()| stdout.flush());
         self.output.clear();
         written.is_ok()
+    }
+}
+
+impl Heap {
+    /// What stands for an object's address, for values that have one: objects move, so it is made of the identity hash.
+    pub fn address_text(&mut self, value: Value) -> Option<String> {
+        if value.is_heap() {
+            Some(format!("0x5500{:08x}", self.identity(value.as_header())))
+        } else if value.is(Tag::LightUserdata) {
+            Some(format!("0x{:012x}", value.payload))
+        } else {
+            None
+        }
     }
 }

@@ -116,13 +116,11 @@ impl Parser<'_> {
             }
             Infix::And => match self.get(left).constant_truth() {
                 Some(true) => self.single(right),
-                Some(false) => left,
-                None => self.push(Expression::And { left, right }),
+                _ => self.push(Expression::And { left, right }),
             },
             Infix::Or => match self.get(left).constant_truth() {
-                Some(true) => left,
                 Some(false) => self.single(right),
-                None => self.push(Expression::Or { left, right }),
+                _ => self.push(Expression::Or { left, right }),
             },
         }
     }

@@ -12,9 +12,9 @@ use surmise::plug::PlugHost;
 
 use super::Connection;
 use crate::bytecode::{Op, Prototype};
-use crate::interpreter::call::{deliver, return_values};
+use crate::interpreter::call::{Entered, deliver, return_values};
 use crate::interpreter::{Next, RELOAD, THROW};
-use crate::state::State;
+use crate::state::{State, Throw};
 use crate::unit::UNIT_LOGGED;
 use crate::value::Value;
 
@@ -77,7 +77,9 @@ impl State {
         let connection: &mut Connection = self.surmise.as_mut()?;
         let Connection { plug, names, prototypes, logging, .. } = connection;
         let mut host = Service { state, names, prototypes, logging };
-        Some(run(plug, &mut host))
+        let result = run(plug, &mut host);
+        self.logging = self.surmise.as_ref().is_some_and(|connection| connection.logging > 0);
+        Some(result)
     }
 
     /// Installs what has been delivered, throws failed candidates away, frees what no frame is left in.
@@ -109,13 +111,20 @@ pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Ne
         let prototype = (*frame).prototype;
         let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
         let unit = UnitIndex((*prototype).unit.index);
-        let headers = super::lifter::is_loop_header(&(*prototype).code, index);
-        let at = if headers { Entry::Loop(Pc(index)) } else { Entry::Call };
-        if !headers && index != 0 {
+        let Some(connection) = &state.surmise else {
+            (*prototype).unit.counter = crate::unit::COUNTER_IDLE;
+            return pc;
+        };
+        let is_header = connection.snapshots[(*prototype).unit.id as usize].headers.contains(&index);
+        if !is_header && index != 0 {
             // Not a place that can be entered: look again at the next one.
-            (*prototype).unit.counter = 1;
+            (*prototype).unit.counter = 0;
             return pc;
         }
+        if connection.guard.take_poll() {
+            state.serve();
+        }
+        let at = if is_header { Entry::Loop(Pc(index)) } else { Entry::Call };
         let Some(decision) = state.with_connection(|plug, host| {
             let decision = plug.fired(unit, at, host);
             host.arm(unit, decision.counter, decision.logging);
@@ -186,6 +195,21 @@ pub unsafe fn call_compiled(state: &mut State, pc: Next, base: *mut Value) -> Ne
             }
             Outcome::Resumed => RELOAD,
             Outcome::Thrown => THROW,
+        }
+    }
+}
+
+/// [`State::enter`] for a closure whose unit has machine code.
+///
+/// # Safety
+/// As for [`State::enter`].
+pub unsafe fn enter_compiled(state: &mut State, function: *mut Value, count: u32, flags: u32) -> Result<Entered, Throw> {
+    // SAFETY: promised by the caller.
+    unsafe {
+        match enter_call(state, function, count, flags) {
+            Outcome::Returned(words) => Ok(Entered::Done(results_in_place(words, function).1)),
+            Outcome::Resumed => Ok(Entered::Frame),
+            Outcome::Thrown => Err(Throw),
         }
     }
 }

@@ -4,9 +4,11 @@
 //! facts about tables are taken from the registers then; results are taken from the destination register when the next
 //! instruction of the frame comes up. Everything is out of line, and none of it runs when nothing is logged.
 
+use surmise::ir::entity::Pc;
 use surmise::log::UnitIndex;
 
 use super::Connection;
+use super::lifter::Snapshot;
 use crate::bytecode::{Instruction, Op, Prototype};
 use crate::cache::{self, CACHE_EVENT_KEY, CacheKind, FieldCache};
 use crate::metamethod::Event;
@@ -68,6 +70,10 @@ pub unsafe fn log_instruction(state: &mut State, pc: *const Instruction, base: *
         logger.finish(state.runloop.frame, index);
         if index == 0 {
             logger.enter();
+        }
+        let snapshot = logger.connection.snapshots[(*prototype).unit.id as usize].clone();
+        if snapshot.headers.contains(&index) {
+            logger.round(&snapshot);
         }
         logger.instruction(*pc, state.runloop.frame, state.type_metatables[Tag::String as usize], state.runloop.open_top);
     }
@@ -150,6 +156,16 @@ impl Logger<'_> {
                 let kind = self.kind(register);
                 self.connection.plug.log.register_kind(self.unit, 0, register.into(), kind);
             }
+        }
+    }
+
+    /// A round of the loop whose header this is.
+    unsafe fn round(&mut self, snapshot: &Snapshot) {
+        self.connection.plug.log.loop_(self.unit, self.pc);
+        for register in snapshot.live.before(Pc(self.pc)) {
+            // SAFETY: live registers lie in the window.
+            let kind = unsafe { self.kind(register.0 as u8) };
+            self.connection.plug.log.register_kind(self.unit, self.pc, register.0, kind);
         }
     }
 
@@ -274,7 +290,7 @@ impl Logger<'_> {
             let plain = |heap: &mut crate::heap::Heap, value: Value| {
                 // SAFETY: a table in a register is live.
                 let metatable = unsafe { (*value.as_table()).metatable };
-                metatable.is_null() || table::metamethod(heap, metatable, Event::Eq).is_nil()
+                metatable.is_null() || table::metamethod(heap, metatable, Event::Equal).is_nil()
             };
             let both = plain(self.heap, left) && plain(self.heap, right);
             self.fact(if both { variant::WITHOUT_EQUAL } else { variant::OTHER }, &[]);

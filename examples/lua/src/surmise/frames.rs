@@ -47,7 +47,7 @@ impl State {
     ///
     /// # Safety
     /// As for `commit_frames`.
-    unsafe fn commit_frame(&mut self, image: &FrameImage<'_>, plan: &RebuildPlan, existing: bool, flags: u32) {
+    unsafe fn commit_frame(&mut self, image: &FrameImage<'_>, existing: bool, flags: u32) {
         let base: *mut Value = image.window().cast();
         let prototype = self.prototype_of(image.unit());
         // SAFETY: the window lies on the guest stack, below the limit (checked when the compiled frame was made); the record is
@@ -73,14 +73,14 @@ impl State {
             if let Some((register, count)) = image.open() {
                 self.runloop.open_top = base.add(register.0 as usize + count as usize);
             }
-            if image.resume().when == When::After && image.results().len() > 0 || plan.call_results().is_some() {
-                self.deliver_after(image, plan, base);
+            if image.resume().when == When::After && image.results().len() > 0 || image.call_results().is_some() {
+                self.deliver_after(image, base);
             }
         }
     }
 
     /// Gives a frame that goes on *after* an instruction that instruction's results.
-    unsafe fn deliver_after(&mut self, image: &FrameImage<'_>, plan: &RebuildPlan, base: *mut Value) {
+    unsafe fn deliver_after(&mut self, image: &FrameImage<'_>, base: *mut Value) {
         if image.resume().when == When::Before {
             return;
         }
@@ -92,7 +92,7 @@ impl State {
             match i.op {
                 Op::Call | Op::TailCall => {
                     let results = base.add(i.a as usize);
-                    let count = match plan.call_results() {
+                    let count = match image.call_results() {
                         Some(results) => results.count(Encoding::Pair) as u32,
                         None => 1,
                     };
@@ -101,10 +101,6 @@ impl State {
                     }
                     let wanted = if i.op == Op::Call { i32::from(i.c) - 1 } else { -1 };
                     deliver(self, results, count, wanted);
-                    if i.op == Op::TailCall {
-                        // What is left to do is to return them: the instruction's successor in the interpreter's own scheme.
-                        self.finish_tail_call = Some(count);
-                    }
                 }
                 Op::Equal | Op::Less | Op::LessEqual | Op::LessInt | Op::LessEqualInt | Op::GreaterInt | Op::GreaterEqualInt => {
                     let truth = first.is_some_and(|value| !value.is_falsy());
@@ -154,7 +150,7 @@ impl Host for State {
             let existing = index == 0 && activation == Activation::Entered && is_loop;
             let flags = if index == 0 { flags } else { 0 };
             // SAFETY: the runtime calls this with a plan of frames of this state.
-            unsafe { self.commit_frame(&image, plan, existing, flags) };
+            unsafe { self.commit_frame(&image, existing, flags) };
             if index == 0
                 && let Some(connection) = &mut self.surmise
             {

@@ -71,6 +71,8 @@ pub struct Snapshot {
     pub register_count: u8,
     /// Registers live around each instruction.
     pub live: LiveRegisters,
+    /// The targets of back-edges.
+    pub headers: BTreeSet<u32>,
 }
 
 /// The bytecode as the register analysis sees it.
@@ -313,7 +315,7 @@ impl<'a> Lifter<'a> {
             names,
             entry,
             blocks: vec![None; unit.code.len() + 1],
-            headers: loop_headers(&unit.code),
+            headers: unit.headers.clone(),
             closure_any: placeholder,
             closure: placeholder,
             open: None,

@@ -8,6 +8,7 @@
 //! | [`externs`] | what compiled code calls |
 //! | [`frames`] | frames rebuilt, resumed and called: the host's side of deoptimization |
 //! | [`enter`] | from the interpreter into compiled code; what happens when a counter runs out |
+//! | [`statistics`] | the report of `--stats` |
 //! | [`names`] | ids for shapes and objects, so that logs and recipes hold no addresses |
 //!
 //! Everything here belongs to one [`Connection`] per state, which is absent when Surmise is switched off: then nothing but a
@@ -36,6 +37,7 @@ pub mod frames;
 pub mod language;
 pub mod lifter;
 pub mod names;
+pub mod statistics;
 
 /// The intrinsic number of `next`, which generic loops look for.
 pub const INTRINSIC_NEXT: u32 = 20;
@@ -160,6 +162,7 @@ pub fn snapshot(prototype: &Prototype) -> Snapshot {
         name,
         number: prototype.unit.id,
         live,
+        headers: lifter::loop_headers(&code),
         code,
         constants: prototype.constants.iter().map(|&constant| lifted_constant(constant)).collect(),
         cache_count: prototype.caches.len() as u32,

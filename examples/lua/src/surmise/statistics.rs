@@ -1,0 +1,144 @@
+//! The report at the end of a run: what was specialized, what it cost, and which guesses failed.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use surmise::ir::guard::GuardReason;
+
+use crate::state::State;
+
+/// How the report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The figures of a run.
+#[derive(serde::Serialize)]
+struct Report {
+    wall_seconds: f64,
+    surmise: Option<SurmiseFigures>,
+    heap: HeapFigures,
+}
+
+#[derive(serde::Serialize)]
+struct SurmiseFigures {
+    units: u64,
+    hot_units: u64,
+    candidates: u64,
+    installed: u64,
+    retired: u64,
+    rejected: Vec<(String, u64)>,
+    deopts: Vec<(String, u64)>,
+    compile_seconds: f64,
+    lowering_seconds: f64,
+    ir_instructions: usize,
+    nanoseconds_per_instruction: f64,
+    guards: usize,
+    code_bytes: usize,
+    table_bytes: usize,
+    slots: usize,
+    log_events: u64,
+    dropped_batches: u64,
+}
+
+#[derive(serde::Serialize)]
+struct HeapFigures {
+    minor_collections: u64,
+    full_collections: u64,
+    collection_seconds: f64,
+    young_bytes: u64,
+}
+
+impl State {
+    /// The report of this run so far.
+    pub fn statistics(&self, wall: Duration, form: Form) -> String {
+        let report = Report { wall_seconds: wall.as_secs_f64(), surmise: self.surmise_figures(), heap: self.heap_figures() };
+        match form {
+            Form::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
+            Form::Table => table(&report),
+        }
+    }
+
+    fn heap_figures(&self) -> HeapFigures {
+        let heap = self.heap.statistics();
+        HeapFigures {
+            minor_collections: heap.minor_count,
+            full_collections: heap.full_count,
+            collection_seconds: (heap.minor_time + heap.full_time).as_secs_f64(),
+            young_bytes: heap.young_allocated_bytes,
+        }
+    }
+
+    fn surmise_figures(&self) -> Option<SurmiseFigures> {
+        let connection = self.surmise.as_ref()?;
+        let plug = connection.plug.totals();
+        let service = connection.plug.client().totals();
+        let isolate = connection.plug.isolate();
+        let candidates = isolate.candidates();
+        let reasons = GuardReason::ALL.iter().map(|reason| reason.name()).chain(["invalidated"]);
+        let deopts = reasons.zip(plug.deopts).filter(|&(_, count)| count > 0);
+        let per_instruction = service.nanoseconds as f64 / service.lifted.max(1) as f64;
+        Some(SurmiseFigures {
+            units: plug.units,
+            hot_units: plug.hot_units,
+            candidates: service.candidates,
+            installed: plug.installed,
+            retired: plug.retired,
+            rejected: service.rejected.into_iter().collect(),
+            deopts: deopts.map(|(name, count)| (name.to_owned(), count)).collect(),
+            compile_seconds: service.nanoseconds as f64 / 1e9,
+            lowering_seconds: service.lowering_nanoseconds as f64 / 1e9,
+            ir_instructions: service.lifted,
+            nanoseconds_per_instruction: per_instruction,
+            guards: service.guards,
+            code_bytes: isolate.space().statistics().used,
+            table_bytes: candidates.iter().map(|candidate| candidate.table_bytes()).sum(),
+            slots: candidates.iter().map(|candidate| candidate.slots().len()).sum(),
+            log_events: service.events,
+            dropped_batches: service.dropped_batches,
+        })
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "  {name:<34}{value:>16}");
+    };
+    row("wall time", format!("{:.3} s", report.wall_seconds));
+    match &report.surmise {
+        None => row("Surmise", "not plugged in".to_owned()),
+        Some(figures) => {
+            row("units, hot units", format!("{}, {}", figures.units, figures.hot_units));
+            row("candidates compiled", figures.candidates.to_string());
+            row("  installed", figures.installed.to_string());
+            row("  thrown away", figures.retired.to_string());
+            for (reason, count) in &figures.rejected {
+                row(&format!("  rejected: {reason}"), count.to_string());
+            }
+            row("compile time (background)", format!("{:.2} ms", figures.compile_seconds * 1e3));
+            row("  of it lowering", format!("{:.2} ms", figures.lowering_seconds * 1e3));
+            row("  per IR instruction", format!("{:.2} us", figures.nanoseconds_per_instruction / 1e3));
+            row("guards compiled", figures.guards.to_string());
+            let total: u64 = figures.deopts.iter().map(|(_, count)| count).sum();
+            row("guards failed", total.to_string());
+            for (reason, count) in &figures.deopts {
+                row(&format!("  {reason}"), count.to_string());
+            }
+            row("machine code", format!("{} bytes", figures.code_bytes));
+            row("deopt tables, roots", format!("{} bytes", figures.table_bytes));
+            row("spesh slots", figures.slots.to_string());
+            row("log events", figures.log_events.to_string());
+            row("log batches dropped", figures.dropped_batches.to_string());
+        }
+    }
+    row("collections minor, full", format!("{}, {}", report.heap.minor_collections, report.heap.full_collections));
+    row("  time", format!("{:.2} ms", report.heap.collection_seconds * 1e3));
+    row("allocated young", format!("{} bytes", report.heap.young_bytes));
+    format!("Surmise, statistics of this run\n{text}")
+}
