@@ -10,11 +10,15 @@ use crate::state::{Call, NativeEntry, State, Throw};
 use crate::value::{Tag, Value};
 
 pub mod base;
-#[path = "/tmp/shim_libraries.rs"]
+pub mod io;
 pub mod libraries;
-pub mod string;
-pub mod table;
+pub mod math;
+pub mod os;
 pub mod package;
+pub mod string;
+pub mod system;
+pub mod table;
+pub mod utf8;
 
 /// Bytes of output that are kept before they are written: a few pages.
 const OUTPUT_BUFFER: usize = 32 << 10;
