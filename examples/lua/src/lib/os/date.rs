@@ -28,6 +28,11 @@ fn empty_calendar() -> libc::tm {
     unsafe { std::mem::zeroed() }
 }
 
+unsafe extern "C" {
+    /// Of the C library (the `libc` crate doesn't declare it): makes `localtime_r` see a changed `TZ`.
+    fn tzset();
+}
+
 pub(super) fn date(state: &mut State, call: Call) -> Result<u32, Throw> {
     let format = state.opt_bytes(call, 0, b"%c")?;
     let time = if call.is_none_or_nil(1) { now() } else { state.check_int(call, 1)? };
@@ -41,7 +46,7 @@ pub(super) fn date(state: &mut State, call: Call) -> Result<u32, Throw> {
         if is_utc {
             !libc::gmtime_r(&time, &mut calendar).is_null()
         } else {
-            libc::tzset();
+            tzset();
             !libc::localtime_r(&time, &mut calendar).is_null()
         }
     };
