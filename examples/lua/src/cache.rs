@@ -43,8 +43,8 @@ use crate::value::{Tag, Value};
 pub enum CacheKind {
     /// Nothing.
     Empty,
-    /// The property is the table's own. At a store: `epoch` says when it was last known that no `__newindex` is in the way
-    /// if the slot is nil; 0 means never.
+    /// The property is the table's own. `epoch` says when it was last known what happens if the slot is nil, 0 means never.
+    /// At a load: nothing else has the property either. At a store: no `__newindex` is in the way.
     Own,
     /// (Get) It is another table's, on the `__index` chain.
     Inherited,
@@ -271,7 +271,7 @@ pub fn get_hit(heap: &Heap, cache: &FieldCache, table: *mut Table) -> Option<Val
         let shape = (*table).shape;
         if shape == cache.shape {
             let value = *Buffer::values((*table).slots).add(cache.slot as usize);
-            if !value.is_nil() || (*table).metatable.is_null() {
+            if !value.is_nil() || (*table).metatable.is_null() || cache.epoch == heap.class_epoch {
                 return Some(value);
             }
         } else if shape == cache.through {
@@ -361,16 +361,13 @@ unsafe fn walk(
     // SAFETY: the caller's table and key are live, and so is what they lead to.
     unsafe {
         let shape = (*table).shape;
-        let mut cacheable = cacheable;
         let found = |value| Lookup::Value(value);
-        let slot = if cacheable { (*shape).lookup(key) } else { None };
-        if let Some(slot) = slot {
+        let own = if cacheable { (*shape).lookup(key) } else { None };
+        if let Some(slot) = own {
             let value = *Buffer::values((*table).slots).add(slot as usize);
             if !value.is_nil() || (*table).metatable.is_null() {
                 return (found(value), Some(Finding::new(CacheKind::Own, shape, slot, 0)));
             }
-            // The shape can't say that the slot is nil.
-            cacheable = false;
         } else {
             let value = table::get_string(table, key);
             if !value.is_nil() {
@@ -381,15 +378,12 @@ unsafe fn walk(
         for _ in 0..MAXIMUM_CHAIN {
             let metatable = (*receiver).metatable;
             if metatable.is_null() {
-                let kind = if receiver == table { CacheKind::AbsentPlain } else { CacheKind::Absent };
-                let finding = cacheable.then(|| Finding::new(kind, shape, 0, heap.class_epoch));
-                return (found(Value::NIL), finding);
+                return (found(Value::NIL), cacheable.then(|| absent(heap, shape, own, receiver == table)));
             }
             (*metatable).header.flags |= FLAG_CLASS_LIKE;
             let index = table::metamethod(heap, metatable, Event::Index);
             if index.is_nil() {
-                let finding = cacheable.then(|| Finding::new(CacheKind::Absent, shape, 0, heap.class_epoch));
-                return (found(Value::NIL), finding);
+                return (found(Value::NIL), cacheable.then(|| absent(heap, shape, own, false)));
             }
             if !index.is(Tag::Table) {
                 return (Lookup::Handler { handler: index, receiver: Value::table(receiver) }, None);
@@ -401,7 +395,7 @@ unsafe fn walk(
                 let place = slot.offset_from(Buffer::values((*receiver).slots)) as u32;
                 let mut finding = Finding::new(CacheKind::Inherited, shape, place, heap.class_epoch);
                 finding.holder = receiver;
-                return (found(*slot), cacheable.then_some(finding));
+                return (found(*slot), (cacheable && own.is_none()).then_some(finding));
             }
             if slot.is_null() {
                 let value = table::get_string(receiver, key);
@@ -412,6 +406,16 @@ unsafe fn walk(
         }
         (Lookup::ChainTooLong, None)
     }
+}
+
+/// What to remember of a lookup that has found nothing: `own` is the receiver's slot, which is nil, if it has one.
+fn absent(heap: &Heap, shape: *mut Shape, own: Option<u32>, is_plain: bool) -> Finding {
+    let kind = match own {
+        Some(_) => CacheKind::Own,
+        None if is_plain => CacheKind::AbsentPlain,
+        None => CacheKind::Absent,
+    };
+    Finding::new(kind, shape, own.unwrap_or(0), heap.class_epoch)
 }
 
 /// `table[key]` for any string key, through `__index` tables, without a cache.
@@ -483,7 +487,6 @@ pub fn set_hit(heap: &mut Heap, cache: &FieldCache, table: *mut Table, value: Va
         }
         if shape == cache.through {
             if cache.slot >= (*table).slot_capacity
-                || value.is_nil()
                 || (cache.kind != CacheKind::AddPlain && cache.epoch != heap.class_epoch)
                 || (*table).header.flags & FLAG_CLASS_LIKE != 0
             {
@@ -505,7 +508,7 @@ pub fn set(heap: &mut Heap, cache: *mut FieldCache, table: *mut Table, value: Va
     unsafe {
         let key = (*cache).key;
         let shape = (*table).shape;
-        if shape == (*cache).through && (*cache).slot >= (*table).slot_capacity && !value.is_nil() {
+        if shape == (*cache).through && (*cache).slot >= (*table).slot_capacity {
             // Only the room is missing.
             table::grow_slots(heap, table);
             if set_hit(heap, &*cache, table, value) {
@@ -516,7 +519,7 @@ pub fn set(heap: &mut Heap, cache: *mut FieldCache, table: *mut Table, value: Va
         if cacheable {
             let entry: *mut FieldCache = heap.lookups.entry(shape, key, true);
             if (*entry).key == key {
-                if shape == (*entry).through && (*entry).slot >= (*table).slot_capacity && !value.is_nil() {
+                if shape == (*entry).through && (*entry).slot >= (*table).slot_capacity {
                     table::grow_slots(heap, table);
                 }
                 if set_hit(heap, &*entry, table, value) {
@@ -566,9 +569,14 @@ unsafe fn walk_store(
                 }
             }
             let before = (*receiver).shape;
-            table::set_string(heap, receiver, key, value);
             if !cacheable || receiver != table {
+                table::set_string(heap, receiver, key, value);
                 return (Store::Done, None);
+            }
+            if value.is_nil() {
+                table::clear_property(heap, table, key);
+            } else {
+                table::set_string(heap, table, key, value);
             }
             let after = (*table).shape;
             if before == after {

@@ -34,9 +34,9 @@ pub use array::{append, array, element, insert_element, remove_element, reserve_
 pub use hash::{Entry, HashPart};
 pub use metatable::{metamethod, set_metatable};
 pub use next::{InvalidKey, Position, advance, next};
-pub(crate) use slots::grow_slots;
 pub use slots::reserve_slots;
 use slots::{add_property, note_class_change};
+pub(crate) use slots::{clear_property, grow_slots};
 
 use crate::heap::Heap;
 use crate::object::{Buffer, FLAG_CLASS_LIKE, Header, LuaString, Table};

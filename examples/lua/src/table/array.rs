@@ -114,14 +114,17 @@ pub(super) fn put(heap: &mut Heap, table: *mut Table, index: u64, value: Value) 
 /// Whether at least half of the array part is nil.
 fn is_half_empty(table: *mut Table) -> bool {
     let (values, length) = array(table);
-    let mut nils = 0;
+    let mut live = 0;
     for place in 0..length {
         // SAFETY: the elements are initialized.
-        if unsafe { (*values.add(place)).is_nil() } {
-            nils += 1;
+        if unsafe { !(*values.add(place)).is_nil() } {
+            live += 1;
+            if live * 2 > length {
+                return false;
+            }
         }
     }
-    nils * 2 >= length
+    true
 }
 
 /// After an append to a table that may have integer keys in its hash part: forgets the appended key there, and moves the

@@ -8,6 +8,8 @@ use crate::value::Value;
 
 /// Room for properties when the first one comes without a hint.
 const FIRST_SLOTS: u32 = 4;
+/// Properties that a table may have when one more is added with value nil.
+const MAXIMUM_ADDED_NIL: u32 = 32;
 /// How many times more than doubling asks for may be reserved because other tables of the shape have got that far.
 const EXPECTED_FACTOR: u32 = 4;
 
@@ -46,6 +48,32 @@ pub(crate) fn add_property(heap: &mut Heap, table: *mut Table, key: *mut LuaStri
             heap.class_epoch += 1;
         }
         heap.barrier_value(table as *mut Header, value);
+    }
+}
+
+/// `t[key] = nil`, for a key that the program names (`self.next = nil`). If there is no such property yet, it is added, with
+/// value nil: objects of a kind have one shape then, whichever of their fields they begin with.
+pub(crate) fn clear_property(heap: &mut Heap, table: *mut Table, key: *mut LuaString) {
+    // SAFETY: the table is live; the slot exists before the shape says so.
+    unsafe {
+        let shape = (*table).shape;
+        let count = (*shape).count;
+        let adds = LuaString::is_interned(key)
+            && !(*shape).is_dictionary()
+            && count < MAXIMUM_ADDED_NIL
+            && (*shape).lookup(key).is_none();
+        if adds {
+            let with_key = heap.shapes.with_key(shape, key, MAXIMUM_ADDED_NIL);
+            if !with_key.is_null() {
+                if count >= (*table).slot_capacity {
+                    grow_slots(heap, table);
+                }
+                *Buffer::values((*table).slots).add(count as usize) = Value::NIL;
+                (*table).shape = with_key;
+            }
+            return;
+        }
+        super::set_string(heap, table, key, Value::NIL);
     }
 }
 
