@@ -20,6 +20,7 @@
 //! | [`text`] | printer and parser |
 //! | [`verifier`] | what must hold |
 //! | [`evaluate`] | the reference evaluator, which is also the portable backend |
+//! | [`generate`] | random programs and functions for tests |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ pub mod entity;
 pub mod evaluate;
 pub mod frame_state;
 pub mod function;
+pub mod generate;
 pub mod guard;
 pub mod language;
 pub mod opcode;

@@ -24,9 +24,9 @@ pub enum Event {
 }
 
 /// How an extern of the model works. `None` for its result is right where the extern has none.
-pub type ExternFunction = Box<dyn FnMut(&mut Memory, &[Datum]) -> Result<Option<Datum>, Stop>>;
+pub type ExternFunction<'l> = Box<dyn FnMut(&mut Memory, &[Datum]) -> Result<Option<Datum>, Stop> + 'l>;
 /// How guest calls work: the results.
-pub type GuestFunction = Box<dyn FnMut(&mut Memory, &GuestCall) -> Result<Vec<Boxed>, Stop>>;
+pub type GuestFunction<'l> = Box<dyn FnMut(&mut Memory, &GuestCall) -> Result<Vec<Boxed>, Stop> + 'l>;
 
 /// Distance between objects' addresses. Accesses further away than half of it are outside.
 const SPACING: u64 = 1 << 20;
@@ -108,9 +108,9 @@ pub struct ModelHost<'l> {
     /// What slots hold, by recipe; others hold a number made from their recipe.
     pub slots: BTreeMap<Recipe, Datum>,
     /// Externs by name; others give a value made from their operands.
-    pub externs: BTreeMap<String, ExternFunction>,
+    pub externs: BTreeMap<String, ExternFunction<'l>>,
     /// Guest calls; without it they give a value made from their arguments.
-    pub guest: Option<GuestFunction>,
+    pub guest: Option<GuestFunction<'l>>,
     /// Invalidates the machine at the n-th call or poll from now (1 is the next).
     pub invalidate_at: Option<u64>,
     /// What could be seen.
