@@ -106,9 +106,13 @@ fn tonumber(state: &mut State, call: Call) -> Result<u32, Throw> {
 }
 
 fn parse_in_base(text: &[u8], base: u32) -> Option<i64> {
-    let text = text.trim_ascii();
+    let space = |c: &u8| matches!(c, b' ' | 9..=13);
+    let start = text.iter().position(|c| !space(c))?;
+    let end = text.iter().rposition(|c| !space(c))?;
+    let text = &text[start..=end];
     let (negative, digits) = match text.first()? {
         b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
         _ => (false, text),
     };
     if digits.is_empty() {

@@ -149,10 +149,8 @@ fn next(state: &mut State, call: Call, lax: bool) -> Result<u32, Throw> {
         return call.return_none();
     }
     match decode(&text[at..], lax) {
-        Some((code, size)) if !is_continuation(text.get(at + size)) => {
-            call.return_two(Value::int(at as i64 + 1), Value::int(i64::from(code)))
-        }
-        _ => Err(state.throw_message(INVALID)),
+        Some((code, _)) => call.return_two(Value::int(at as i64 + 1), Value::int(i64::from(code))),
+        None => Err(state.throw_message(INVALID)),
     }
 }
 
@@ -181,7 +179,7 @@ fn len(state: &mut State, call: Call) -> Result<u32, Throw> {
 fn offset(state: &mut State, call: Call) -> Result<u32, Throw> {
     let text = state.check_bytes(call, 0)?;
     let mut n = state.check_int(call, 1)?;
-    let default = if n > 0 { 1 } else { text.len() as i64 + 1 };
+    let default = if n >= 0 { 1 } else { text.len() as i64 + 1 };
     let start = position(state.opt_int(call, 2, default)?, text.len());
     if start < 1 || start - 1 > text.len() as i64 {
         return Err(state.argument_error(call, 2, "position out of bounds"));

@@ -158,7 +158,7 @@ fn next_line(state: &mut State, call: Call) -> Result<u32, Throw> {
                 drop(stream);
                 super::methods::close_file(state, call, file)?;
             }
-            call.return_one(Value::NIL)
+            call.return_none()
         }
         Err(error) => Err(state.throw_message(error_text(&error))),
     }

@@ -1,4 +1,4 @@
-//! The `math` library.
+//! The `math` library, with the functions of 5.3 that a usual build of 5.4 keeps (`pow`, `cosh`, `ldexp`, …).
 
 use crate::number::float_to_integer;
 use crate::state::{Call, State, Throw};
@@ -17,22 +17,30 @@ pub fn open(state: &mut State) {
             ("acos", acos),
             ("asin", asin),
             ("atan", atan),
+            ("atan2", atan),
             ("ceil", ceil),
             ("cos", cos),
+            ("cosh", cosh),
             ("deg", deg),
             ("exp", exp),
             ("floor", floor),
             ("fmod", fmod),
+            ("frexp", frexp),
+            ("ldexp", ldexp),
             ("log", log),
+            ("log10", log10),
             ("max", max),
             ("min", min),
             ("modf", modf),
+            ("pow", pow),
             ("rad", rad),
             ("random", random),
             ("randomseed", randomseed),
             ("sin", sin),
+            ("sinh", sinh),
             ("sqrt", sqrt),
             ("tan", tan),
+            ("tanh", tanh),
             ("tointeger", tointeger),
             ("type", type_),
             ("ult", ult),
@@ -67,12 +75,16 @@ float_functions! {
     acos = f64::acos;
     asin = f64::asin;
     cos = f64::cos;
+    cosh = f64::cosh;
     deg = |x| x * (180.0 / std::f64::consts::PI);
     exp = f64::exp;
+    log10 = f64::log10;
     rad = |x| x * (std::f64::consts::PI / 180.0);
     sin = f64::sin;
+    sinh = f64::sinh;
     sqrt = f64::sqrt;
     tan = f64::tan;
+    tanh = f64::tanh;
 }
 
 fn abs(state: &mut State, call: Call) -> Result<u32, Throw> {
@@ -123,6 +135,36 @@ fn fmod(state: &mut State, call: Call) -> Result<u32, Throw> {
 unsafe extern "C" {
     #[link_name = "fmod"]
     fn libc_fmod(a: f64, b: f64) -> f64;
+    #[link_name = "ldexp"]
+    fn libc_ldexp(value: f64, exponent: i32) -> f64;
+}
+
+/// Mantissa in `[0.5, 1)` and exponent.
+fn frexp(state: &mut State, call: Call) -> Result<u32, Throw> {
+    const EXPONENT: u64 = 0x7FF << 52;
+    let value = state.check_number(call, 0)?;
+    if value == 0.0 || !value.is_finite() {
+        return call.return_two(Value::float(value), Value::int(0));
+    }
+    // Subnormal numbers are brought into the normal range first.
+    let (scaled, shift) = if value.is_normal() { (value, 0) } else { (value * 2f64.powi(64), 64) };
+    let bits = scaled.to_bits();
+    let exponent = (bits & EXPONENT) >> 52;
+    let mantissa = f64::from_bits(bits & !EXPONENT | 1022 << 52);
+    call.return_two(Value::float(mantissa), Value::int(exponent as i64 - 1022 - shift))
+}
+
+fn ldexp(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let value = state.check_number(call, 0)?;
+    let exponent = state.check_int(call, 1)? as i32;
+    // SAFETY: a function of numbers.
+    let result = unsafe { libc_ldexp(value, exponent) };
+    call.return_one(Value::float(result))
+}
+
+fn pow(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let (base, exponent) = (state.check_number(call, 0)?, state.check_number(call, 1)?);
+    call.return_one(Value::float(crate::number::power(base, exponent)))
 }
 
 fn log(state: &mut State, call: Call) -> Result<u32, Throw> {

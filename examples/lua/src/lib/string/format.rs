@@ -5,7 +5,7 @@ use super::specification::{Raw, Specification};
 use crate::number;
 use crate::object::LuaString;
 use crate::state::{Call, State, Throw};
-use crate::value::{Tag, Value};
+use crate::value::Tag;
 
 /// Strings of this length or more are not padded (they are longer than any width).
 const LONG_STRING: usize = 100;

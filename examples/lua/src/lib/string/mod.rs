@@ -75,12 +75,14 @@ fn byte(state: &mut State, call: Call) -> Result<u32, Throw> {
     if call.count < 3 {
         let start = start_position(first, bytes.len());
         return match bytes.get(start - 1) {
+            // A position before the string is moved to its start as a first one, but not as a last one.
+            Some(_) if start > end_position(first, bytes.len()) => call.return_none(),
             Some(byte) => call.return_one(Value::int(i64::from(*byte))),
             None => call.return_none(),
         };
     }
     let start = start_position(first, bytes.len());
-    let last = state.opt_int(call, 2, start as i64)?;
+    let last = state.opt_int(call, 2, first)?;
     let end = end_position(last, bytes.len());
     if start > end {
         return call.return_none();

@@ -22,6 +22,8 @@ fn next(state: &mut State, call: Call, reader: &mut Reader, total: usize) -> Res
 
 pub(super) fn pack(state: &mut State, call: Call) -> Result<u32, Throw> {
     let format = state.check_bytes(call, 0)?;
+    // PUC has a nil behind the arguments, which its messages speak of when one is missing.
+    let call = state.reserve(call, call.count + 1);
     let mut out = std::mem::take(&mut state.scratch);
     out.clear();
     let result = pack_all(state, call, Reader::new(format), &mut out);
