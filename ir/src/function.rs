@@ -129,6 +129,9 @@ pub struct InstData {
     /// For guards that were moved away from the bytecode instruction whose guess they check: that instruction. Otherwise the
     /// resume point of the state says it. (In text: `site @12`.)
     pub site: Option<Pc>,
+    /// For guards: something was decided at compile time because this guard holds, and no operand shows it. The guard must stay.
+    /// (In text: `pinned`.)
+    pub pinned: bool,
     /// Provenance: the guards that prove what this instruction takes for granted. Each dominates it.
     pub proofs: SmallVec<[Inst; 2]>,
 }
@@ -145,6 +148,7 @@ impl InstData {
             after: None,
             targets: SmallVec::new(),
             site: None,
+            pinned: false,
             proofs: SmallVec::new(),
         }
     }

@@ -23,6 +23,7 @@
 //!   v4 = op add v0, v0 @3 [state0] after [state1]
 //!   v5 = call_guest v4(v0, open v3) window r2 wants 1 @3 [state0] after [state1]
 //!   guard_true bounds v6 [state0] site @9 by inst1       // moved here from @9
+//!   v7 = guard_kind int result v1 [state0] pinned        // something was decided because it holds
 //!   branch v6 -> block1(v3), block2
 //!   ...
 //! }

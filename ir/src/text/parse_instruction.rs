@@ -86,7 +86,7 @@ impl Body<'_> {
         if parser.at_line_end() {
             return Ok(ParsedInst { mark, label, result, data });
         }
-        parser.fail("the end of the line or `;`, or what may follow operands: `-> block1(…)`, `[state1]`, `after [state1]`, `site @1`, `by inst1`")
+        parser.fail("the end of the line or `;`, or what may follow operands: `-> block1(…)`, `[state1]`, `after [state1]`, `site @1`, `pinned`, `by inst1`")
     }
 
     fn immediate(&mut self, parser: &mut Parser, opcode: Opcode) -> Result<Immediate, ParseError> {
@@ -201,6 +201,7 @@ impl Body<'_> {
         if !parser.at_line_end() && parser.eat_word("site") {
             data.site = Some(parser.pc()?);
         }
+        data.pinned = !parser.at_line_end() && parser.eat_word("pinned");
         if !parser.at_line_end() && parser.eat_word("by") {
             loop {
                 let mark = parser.mark();

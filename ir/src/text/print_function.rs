@@ -315,6 +315,9 @@ impl Display for InstText<'_> {
         if let Some(site) = data.site {
             write!(f, " site {site}")?;
         }
+        if data.pinned {
+            write!(f, " pinned")?;
+        }
         if !data.proofs.is_empty() {
             f.write_str(" by ")?;
             commas(f, &data.proofs, |f, proof| write!(f, "{proof}"))?;

@@ -31,6 +31,7 @@ use surmise_deopt::context::offsets;
 use surmise_deopt::table::ExitReason;
 use surmise_ir::entity::{ExternId, FrameStateId, Inst, Value};
 use surmise_ir::function::{CallInfo, InstData, Wanted};
+use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
 
 /// Imported signatures, each once.
@@ -113,17 +114,23 @@ impl Translator<'_> {
         }
         Ok(())
     }
-    /// Reads them again: the collector may have moved what they refer to.
-    fn reload_roots(&mut self, inst: Inst) {
+    /// Reads them again: the collector may have moved what they refer to. Tags don't change; after a poll, whose cold path is
+    /// not to disturb the hot one, they stay where they are, else reading them again spares a place for them meanwhile.
+    fn reload_roots(&mut self, inst: Inst) -> Result<(), LowerError> {
+        let is_poll = self.function.insts[inst].opcode == Opcode::Poll;
         for index in 0..self.roots.across(inst).len() {
             let value = self.roots.across(inst)[index];
             let Some(home) = self.roots.home(value) else { continue };
-            let first = self.load_home(home.word);
-            let is_pair = self.is_pair() && self.function.ty(value) == Type::Any;
-            let words =
-                if is_pair { Words::Pair(first, self.load_home(home.word + 1)) } else { Words::One(first) };
+            let words = match self.words(value)? {
+                Words::One(_) => Words::One(self.load_home(home.word)),
+                Words::Pair(tag, _) => {
+                    let tag = if is_poll { tag } else { self.load_home(home.word) };
+                    Words::Pair(tag, self.load_home(home.word + 1))
+                }
+            };
             self.redefine(value, words);
         }
+        Ok(())
     }
     fn call_location(&mut self, inst: Inst) -> ir::SourceLoc {
         let roots = &self.roots;
@@ -154,7 +161,7 @@ impl Translator<'_> {
             };
             self.builder.set_srcloc(no_location());
             let results = SmallVec::from_slice(self.builder.inst_results(inst_made));
-            self.reload_roots(inst);
+            self.reload_roots(inst)?;
             return Ok(results);
         };
         let signature = match call.callee {
@@ -191,7 +198,7 @@ impl Translator<'_> {
         self.call_exit_stub(Stub::Landing, &delivered, description, ExitReason::Invalidated);
 
         self.start_block(normal);
-        self.reload_roots(inst);
+        self.reload_roots(inst)?;
         Ok(results)
     }
 

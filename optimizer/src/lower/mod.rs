@@ -55,6 +55,7 @@ pub use target::Target;
 
 use calls::Signatures;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, types};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::isa::CallConv;
 use cranelift_entity::SecondaryMap;
 use cranelift_frontend::FunctionBuilder;
@@ -66,7 +67,7 @@ use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
 use surmise_ir::analysis::{BitSet, ControlFlow};
 use surmise_ir::entity::{Block, Inst, Value};
-use surmise_ir::function::{Function, Immediate};
+use surmise_ir::function::{Entry, Function, Immediate};
 use surmise_ir::language::Language;
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
@@ -233,7 +234,7 @@ impl<'a> Translator<'a> {
             float_forms: FxHashMap::default(),
         };
         this.prologue(&graph);
-        let result = this.blocks(&graph);
+        let result = this.fill_missing_arguments().and_then(|()| this.blocks(&graph));
         this.finish_exits();
         this.builder.seal_all_blocks();
         let Translator { builder, records, .. } = this;
@@ -286,6 +287,35 @@ impl<'a> Translator<'a> {
             let entry = self.builder.ins().iadd(table, distance);
             self.slots = Some(self.builder.ins().load(types::I64, self.regions.context, entry, 0));
         }
+    }
+
+    /// Registers of arguments that were not passed get the absent value, out of line.
+    fn fill_missing_arguments(&mut self) -> Result<(), LowerError> {
+        let registers = self.function.insts.values().filter_map(|data| match (data.opcode, data.immediate) {
+            (Opcode::Argument, Immediate::Register(register)) => Some(register.0),
+            _ => None,
+        });
+        let Some(last) = registers.max().filter(|_| self.function.entry == Entry::Call) else { return Ok(()) };
+        let all = self.constant(u64::from(last) + 1);
+        let is_short = self.builder.ins().icmp(IntCC::UnsignedLessThan, self.argument_count, all);
+        let mut missing = self.cold_block();
+        let go_on = self.builder.create_block();
+        self.builder.ins().brif(is_short, missing, &[], go_on, &[]);
+        for register in (0..=last).rev() {
+            self.start_block(missing);
+            let absent = self.absent()?;
+            self.store_register(i32::from(register), absent);
+            if register == 0 {
+                self.builder.ins().jump(go_on, &[]);
+            } else {
+                missing = self.cold_block();
+                let this = self.constant(u64::from(register));
+                let is_first = self.builder.ins().icmp(IntCC::Equal, self.argument_count, this);
+                self.builder.ins().brif(is_first, go_on, &[], missing, &[]);
+            }
+        }
+        self.start_block(go_on);
+        Ok(())
     }
 
     /// Translates all blocks, each after those that dominate it.

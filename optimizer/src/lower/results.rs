@@ -15,7 +15,7 @@ use surmise_ir::function::{CallInfo, InstData, Wanted};
 
 impl Translator<'_> {
     /// The absent value's words.
-    fn absent(&mut self) -> Result<Words, LowerError> {
+    pub fn absent(&mut self) -> Result<Words, LowerError> {
         let (first, payload) = absent(self.language)?;
         Ok(if self.is_pair() {
             Words::Pair(self.constant(first), self.constant(payload))

@@ -2,7 +2,8 @@
 //!
 //! Needed are terminators, stores, calls that do more than compute, polls, and guards; and what those need: operands, the
 //! values of their frame states, and the guards that prove them. Guards of arguments and of results exist only to know more:
-//! they go when their payload is used for nothing but boxing it again (verifier rule 7). The guards of an operation's
+//! they go when their payload is used for nothing but boxing it again (verifier rule 7), unless something was decided because they
+//! hold (`pinned`). The guards of an operation's
 //! operands stay: they also stand for "the operation had no other effect".
 
 use super::Environment;
@@ -30,6 +31,7 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
 fn is_droppable_guess(function: &Function, inst: Inst) -> bool {
     let data = &function.insts[inst];
     data.opcode == Opcode::GuardKind
+        && !data.pinned
         && matches!(data.immediate, Immediate::KindReason(_, GuardReason::Argument | GuardReason::Result))
 }
 

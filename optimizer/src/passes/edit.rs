@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
-use surmise_ir::function::{Function, Immediate, InstData};
+use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::opcode::Opcode;
 
@@ -78,6 +78,32 @@ impl ProofReplacements {
             proofs.sort_unstable();
             proofs.dedup();
             data.proofs = proofs;
+        }
+    }
+}
+
+/// Pins the guards that a payload comes from, through block parameters.
+pub fn pin_guard(function: &mut Function, payload: Value) {
+    let mut seen: BitSet<Value> = BitSet::new();
+    let mut work = vec![payload];
+    while let Some(value) = work.pop() {
+        if !seen.insert(value) {
+            continue;
+        }
+        match function.values[value].def {
+            ValueDef::Result(inst) => {
+                if function.insts[inst].opcode.is_guard() {
+                    function.insts[inst].pinned = true;
+                }
+            }
+            ValueDef::Param(block, position) => {
+                for &from in &function.layout {
+                    let Some(inst) = function.terminator(from) else { continue };
+                    let targets = function.insts[inst].targets.iter().filter(|target| target.block == block);
+                    work.extend(targets.filter_map(|target| target.args.get(position as usize).copied()));
+                }
+            }
+            ValueDef::Removed => {}
         }
     }
 }

@@ -5,7 +5,8 @@
 //! * branches, selects and guards on constants;
 //! * a few identities that hold for every operand (none on floats that a NaN or a signed zero would break).
 //!
-//! A guard that a box decides needs no proof: the box is a data dependence on whatever proved the kind.
+//! What uses the payload of a box depends on whatever proved the kind; where only the kind is used, the guard that proved it is
+//! pinned.
 
 use super::Environment;
 use super::edit::{self, ProofReplacements, Replacements};
@@ -31,6 +32,24 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
             drop_unreachable_ways(function);
         } else {
             return;
+        }
+    }
+}
+
+/// Where the kind of a box decides something and its payload is not used for it: the guard behind the payload must stay.
+fn pin_guards_behind(function: &mut Function, inst: Inst) {
+    let data = &function.insts[inst];
+    let decides_by_kind = matches!(
+        data.opcode,
+        Opcode::IsKind | Opcode::AnyTag | Opcode::AnyPayload | Opcode::GuardKind | Opcode::GuardNotKind | Opcode::AnyEqual
+    );
+    if !decides_by_kind {
+        return;
+    }
+    for arg in data.args.clone() {
+        let payload = function.def_with(arg, Opcode::Box).and_then(|data| data.args.first().copied());
+        if let Some(payload) = payload {
+            edit::pin_guard(function, payload);
         }
     }
 }
@@ -74,6 +93,7 @@ fn fold_block(
             continue;
         }
         changed = true;
+        pin_guards_behind(function, inst);
         match folded {
             Folded::Value(value) => {
                 let result = function.result(inst);

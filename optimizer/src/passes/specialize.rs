@@ -279,7 +279,12 @@ impl<'a> Walk<'a, '_> {
                 OperandPattern::Kind(kind) => {
                     let arg = self.known(arg);
                     match self.proved_kind(arg) {
-                        Some(_) => self.payload(arg),
+                        Some(_) => {
+                            // That the operation has no other effect rests on what proved the kind.
+                            let payload = self.payload(arg);
+                            super::edit::pin_guard(self.function, payload);
+                            payload
+                        }
                         None => self.guard_kind(arg, kind, GuardReason::Kind, state),
                     }
                 }
