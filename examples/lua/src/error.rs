@@ -109,7 +109,7 @@ impl State {
     }
 
     /// The frame of a level: 0 is the running function (for a native function that calls in no frame, its caller).
-    fn level(&self, level: usize) -> Option<*mut Frame> {
+    pub(crate) fn level(&self, level: usize) -> Option<*mut Frame> {
         // SAFETY: frames from the first to the current one are valid; the first is no function's.
         unsafe {
             let frame = self.runloop.frame;
@@ -243,7 +243,7 @@ impl State {
     ) -> Throw {
         match failure {
             Failure::DivideByZero => return self.runtime_error("attempt to divide by zero"),
-            Failure::ModuloByZero => return self.runtime_error("attempt to perform 'n%%0'"),
+            Failure::ModuloByZero => return self.runtime_error("attempt to perform 'n%0'"),
             Failure::Operands => {}
         }
         let is_number = |v: Value| v.is_int() || v.is_float();
@@ -336,7 +336,7 @@ impl State {
     }
 
     /// How the function of a frame was called, from the instruction that called it.
-    fn called_name(&self, frame: *mut Frame) -> Option<(&'static str, String)> {
+    pub(crate) fn called_name(&self, frame: *mut Frame) -> Option<(&'static str, String)> {
         // SAFETY: frames are valid, and there is one below each function's.
         unsafe {
             if (*frame).flags & FRAME_TAIL != 0 {

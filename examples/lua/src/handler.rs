@@ -12,7 +12,7 @@ use crate::metamethod::Event;
 use crate::stack::{
     FRAME_CONTINUES, FRAME_HANDLER, FRAME_TO_NATIVE, Frame, HANDLER_SLOTS, Handler, NATIVE_DEPTH, STACK_SLOTS,
 };
-use crate::state::{Call, FRAMES_CHANGED, State, Throw};
+use crate::state::{Call, FRAMES_CHANGED, State, Throw, Values};
 use crate::value::Value;
 
 /// Errors in message handlers, one after another, before nothing more is tried.
@@ -120,14 +120,29 @@ impl State {
         }
     }
 
+    /// Calls a value from native code that goes on when the call fails; the error's value is the other result. May collect.
+    pub fn protected_call(&mut self, function: Value, arguments: &[Value]) -> Result<Values, Value> {
+        let frame = self.runloop.frame;
+        let keep = self.runloop.to_be_closed.len() as u32;
+        match self.call(function, arguments, None) {
+            Ok(values) => Ok(values),
+            Err(Throw) => {
+                self.runloop.frame = frame;
+                self.close_pending(keep);
+                Err(std::mem::replace(&mut self.error_value, Value::NIL))
+            }
+        }
+    }
+
     /// Closes the variables above the first `keep`, with the error on its way; an error in doing so replaces it. The current
     /// frame is a native one below them.
     pub fn close_pending(&mut self, keep: u32) {
+        let frame = self.runloop.frame;
         while self.runloop.to_be_closed.len() > keep as usize {
             let Some(slot) = self.runloop.to_be_closed.pop() else { return };
-            // SAFETY: the slot still holds the variable: nothing has been written above the frame yet.
+            // SAFETY: the slot still holds the variable: what runs in between runs above it. A closing function that fails leaves
+            // its frames, and variables of its own, which are closed next.
             unsafe {
-                let frame = self.runloop.frame;
                 let top = (*frame).top;
                 (*frame).top = slot.add(1);
                 let value = slot.read();
@@ -141,6 +156,7 @@ impl State {
                     self.error_value = error;
                     self.error_handled = true;
                 }
+                self.runloop.frame = frame;
                 (*frame).top = top;
             }
         }
@@ -171,7 +187,9 @@ impl State {
                 }
                 // Errors inside are this loop's business, not the message handler's again.
                 let handlers = std::mem::take(&mut self.runloop.handlers);
+                let frame = self.runloop.frame;
                 let result = self.call_one(function, &[error]);
+                self.runloop.frame = frame;
                 self.runloop.handlers = handlers;
                 if let Ok(value) = result {
                     self.error_value = value;

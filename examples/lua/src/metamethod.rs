@@ -100,6 +100,21 @@ impl State {
         }
     }
 
+    /// Gives all values of a basic type a metatable, or null.
+    pub fn set_type_metatable(&mut self, value: Value, metatable: *mut Table) {
+        self.type_metatables[value.tag as usize] = metatable;
+        // Types with two representations.
+        for pair in [[Tag::Int, Tag::Float], [Tag::LuaClosure, Tag::Native]] {
+            if pair.iter().any(|tag| value.is(*tag)) {
+                for tag in pair {
+                    self.type_metatables[tag as usize] = metatable;
+                }
+            }
+        }
+        // Cached lookups that went through the metatable of a type are void.
+        self.heap.class_epoch += 1;
+    }
+
     /// A value's handler of an event, or nil.
     #[inline]
     pub fn metamethod(&self, value: Value, event: Event) -> Value {

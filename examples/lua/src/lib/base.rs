@@ -315,21 +315,19 @@ fn load(state: &mut State, call: Call) -> Result<u32, Throw> {
         name = String::from_utf8_lossy(state.opt_bytes(call, 1, b"=(load)")?).into_owned();
         state.check_function(call, 0)?;
         // The reader is read from its slot each time: it may move.
-        while let Some(piece) = match state.call_one(call.arg(0), &[]) {
-            Ok(piece) if piece.is_nil() => None,
-            Ok(piece) if piece.is(Tag::String) => {
-                Some(LuaString::bytes(piece.as_string())).filter(|bytes| !bytes.is_empty())
-            }
-            Ok(_) => {
+        loop {
+            let piece = match state.protected_call(call.arg(0), &[]) {
+                Ok(values) => values.first().copied().unwrap_or(Value::NIL),
+                Err(error) => return call.return_two(Value::NIL, error),
+            };
+            if piece.is(Tag::String) && !LuaString::bytes(piece.as_string()).is_empty() {
+                source.extend_from_slice(LuaString::bytes(piece.as_string()));
+            } else if piece.is_nil() || piece.is(Tag::String) {
+                break;
+            } else {
                 let message = state.string_value(b"reader function must return a string");
                 return call.return_two(Value::NIL, message);
             }
-            Err(Throw) => {
-                let error = state.error_value;
-                return call.return_two(Value::NIL, error);
-            }
-        } {
-            source.extend_from_slice(piece);
         }
     }
     let mode = state.opt_bytes(call, 2, b"bt")?;

@@ -10,6 +10,7 @@ use crate::state::{Call, NativeEntry, State, Throw};
 use crate::value::{Tag, Value};
 
 pub mod base;
+pub mod debug;
 pub mod io;
 pub mod libraries;
 pub mod math;
@@ -247,6 +248,7 @@ impl State {
         base::open(self);
         package::open(self);
         libraries::open(self);
+        debug::open(self);
     }
 
     /// Writes to standard output, through a buffer.

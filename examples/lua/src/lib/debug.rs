@@ -1,0 +1,369 @@
+//! The `debug` library: what programs ask about their own frames, functions and metatables. Hooks are accepted and never called.
+
+use crate::bytecode::{LocalInfo, Prototype};
+use crate::lexer::chunk_display_name;
+use crate::object::{LuaClosure, LuaString, NativeFunction, Table};
+use crate::stack::{FRAME_NATIVE, FRAME_TAIL, Frame};
+use crate::state::{Call, State, Throw};
+use crate::table;
+use crate::value::{Tag, Value};
+
+/// Opens the library.
+pub fn open(state: &mut State) {
+    state.register_library(
+        "debug",
+        &[
+            ("gethook", gethook),
+            ("getinfo", getinfo),
+            ("getlocal", getlocal),
+            ("getmetatable", getmetatable),
+            ("getregistry", getregistry),
+            ("getupvalue", getupvalue),
+            ("sethook", sethook),
+            ("setlocal", setlocal),
+            ("setmetatable", setmetatable),
+            ("setupvalue", setupvalue),
+            ("traceback", traceback),
+            ("upvalueid", upvalueid),
+        ],
+    );
+}
+
+fn is_function(value: Value) -> bool {
+    value.is(Tag::LuaClosure) || value.is(Tag::Native)
+}
+
+/// The prototype of a Lua function.
+fn prototype_of(function: Value) -> Option<&'static Prototype> {
+    // SAFETY: a closure's prototype lives as long as the state.
+    function.is(Tag::LuaClosure).then(|| unsafe { &*(*function.as_closure()).prototype })
+}
+
+fn traceback(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let message = call.arg(0);
+    let text = if message.is_nil() {
+        None
+    } else if message.is(Tag::String) || message.is_int() || message.is_float() {
+        Some(LuaString::bytes(state.to_display_string(message)?))
+    } else {
+        return call.return_one(message);
+    };
+    let level = state.opt_int(call, 1, 1)?;
+    let text = state.traceback(text, usize::try_from(level).unwrap_or(usize::MAX >> 1));
+    let value = state.string_value(&text);
+    call.return_one(value)
+}
+
+/// The frame of a level: 0 is the running native function.
+fn frame_argument(state: &mut State, call: Call) -> Result<Option<*mut Frame>, Throw> {
+    let level = state.check_int(call, 0)?;
+    Ok(usize::try_from(level).ok().and_then(|level| state.level(level)))
+}
+
+fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let what = state.opt_bytes(call, 1, b"flnSrtu")?;
+    if let Some(option) = what.iter().find(|c| !b"SlnrutLf".contains(c)) {
+        let message = if *option == b'>' { "invalid option '>'" } else { "invalid option" };
+        return Err(state.argument_error(call, 1, message));
+    }
+    let mut frame = None;
+    let function = if is_function(call.arg(0)) {
+        call.arg(0)
+    } else {
+        match frame_argument(state, call)? {
+            None => return call.return_one(Value::NIL),
+            Some(found) => {
+                frame = Some(found);
+                // SAFETY: the function is below the frame's window.
+                unsafe { (*found).base.sub(1).read() }
+            }
+        }
+    };
+    let info = state.new_table(0, 16);
+    for option in what {
+        match option {
+            b'S' => add_source(state, info, function),
+            b'l' => {
+                let line =
+                    frame.and_then(|frame| state.frame_line(frame)).map_or(-1, |(_, line)| i64::from(line));
+                state.set_named(info, "currentline", Value::int(line));
+            }
+            b'n' => {
+                let (kind, name) = match frame.and_then(|frame| state.called_name(frame)) {
+                    Some((kind, name)) => (kind, state.string_value(name.as_bytes())),
+                    None => ("", Value::NIL),
+                };
+                let kind = state.string_value(kind.as_bytes());
+                state.set_named(info, "namewhat", kind);
+                state.set_named(info, "name", name);
+            }
+            b'r' => {
+                state.set_named(info, "ftransfer", Value::int(0));
+                state.set_named(info, "ntransfer", Value::int(0));
+            }
+            b'u' => add_counts(state, info, function),
+            b't' => {
+                // SAFETY: the frame is valid.
+                let is_tail = frame.is_some_and(|frame| unsafe { (*frame).flags & FRAME_TAIL != 0 });
+                state.set_named(info, "istailcall", Value::bool(is_tail));
+            }
+            b'L' => {
+                if let Some(prototype) = prototype_of(function) {
+                    let lines = state.new_table(0, 0);
+                    // The first instructions of a variadic function belong to no line of its body.
+                    for line in &prototype.lines {
+                        table::set_int(&mut state.heap, lines, i64::from(*line), Value::TRUE);
+                    }
+                    state.set_named(info, "activelines", Value::table(lines));
+                }
+            }
+            _ => state.set_named(info, "func", function),
+        }
+    }
+    call.return_one(Value::table(info))
+}
+
+fn add_source(state: &mut State, info: *mut Table, function: Value) {
+    let (source, short, what, first, last) = match prototype_of(function) {
+        None => ("=[C]".to_string(), "[C]".to_string(), "C", -1, -1),
+        Some(prototype) => (
+            prototype.source.to_string(),
+            chunk_display_name(&prototype.source),
+            if prototype.line_defined == 0 { "main" } else { "Lua" },
+            i64::from(prototype.line_defined),
+            i64::from(prototype.last_line),
+        ),
+    };
+    for (name, text) in [("source", source.as_str()), ("short_src", &short), ("what", what)] {
+        let value = state.string_value(text.as_bytes());
+        state.set_named(info, name, value);
+    }
+    state.set_named(info, "linedefined", Value::int(first));
+    state.set_named(info, "lastlinedefined", Value::int(last));
+}
+
+fn add_counts(state: &mut State, info: *mut Table, function: Value) {
+    let (upvalues, parameters, is_vararg) = match prototype_of(function) {
+        Some(prototype) => {
+            (prototype.upvalues.len() as i64, i64::from(prototype.parameter_count), prototype.is_vararg)
+        }
+        // SAFETY: the value is a native function.
+        None => (i64::from(unsafe { (*function.as_native()).upvalue_count }), 0, true),
+    };
+    state.set_named(info, "nups", Value::int(upvalues));
+    state.set_named(info, "nparams", Value::int(parameters));
+    state.set_named(info, "isvararg", Value::bool(is_vararg));
+}
+
+/// The `n`-th local variable that is visible at an instruction.
+fn nth_local(prototype: &Prototype, pc: usize, n: i64) -> Option<&LocalInfo> {
+    let pc = pc as u32;
+    let index = usize::try_from(n - 1).ok()?;
+    prototype.locals.iter().filter(|local| local.start <= pc && pc < local.end).nth(index)
+}
+
+/// Name and place of a local variable of a frame, numbered as `debug.getlocal` does: negative numbers are varargs.
+fn find_local(state: &State, frame: *mut Frame, n: i64) -> Option<(String, *mut Value)> {
+    // SAFETY: the frame is valid, and so are its registers and varargs.
+    unsafe {
+        let above = frame == state.runloop.frame;
+        if (*frame).flags & FRAME_NATIVE != 0 {
+            let count = (*frame).top.offset_from((*frame).base) as i64;
+            return (n > 0 && n <= count)
+                .then(|| ("(C temporary)".to_string(), (*frame).base.add(n as usize - 1)));
+        }
+        let prototype = &*(*frame).prototype;
+        if n < 0 {
+            let parameters = i64::from(prototype.parameter_count);
+            let extra = i64::from((*frame).shift) - 1 - parameters;
+            if -n > extra {
+                return None;
+            }
+            let first = (*frame).base.sub(1 + (*frame).shift as usize).add(1 + parameters as usize);
+            return Some(("(vararg)".to_string(), first.add((-n - 1) as usize)));
+        }
+        if let Some(local) = nth_local(prototype, state.frame_pc(frame), n) {
+            let mut place = (*frame).base.add(local.register as usize);
+            if local.is_cell && (*place).is(Tag::Cell) {
+                place = &raw mut (*(*place).as_cell()).value;
+            }
+            return Some((local.name.to_string(), place));
+        }
+        // Up to the next frame's function there are temporaries.
+        let end = if above { (*frame).base } else { (*frame.add(1)).base.sub(1) };
+        let count = end.offset_from((*frame).base) as i64;
+        (n > 0 && n <= count).then(|| ("(temporary)".to_string(), (*frame).base.add(n as usize - 1)))
+    }
+}
+
+fn getlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let n = state.check_int(call, 1)?;
+    if let Some(prototype) = prototype_of(call.arg(0)) {
+        let name = nth_local(prototype, 0, n)
+            .filter(|_| n <= i64::from(prototype.parameter_count))
+            .map(|local| state.string_value(local.name.as_bytes()));
+        return call.return_one(name.unwrap_or(Value::NIL));
+    }
+    let Some(frame) = frame_argument(state, call)? else {
+        return Err(state.argument_error(call, 0, "level out of range"));
+    };
+    match find_local(state, frame, n) {
+        None => call.return_one(Value::NIL),
+        Some((name, place)) => {
+            let name = state.string_value(name.as_bytes());
+            // SAFETY: the place is a slot or a cell of a live frame.
+            let mut value = unsafe { place.read() };
+            if value.is(Tag::Cell) {
+                value = Value::NIL;
+            }
+            call.return_two(name, value)
+        }
+    }
+}
+
+fn setlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let n = state.check_int(call, 1)?;
+    let Some(frame) = frame_argument(state, call)? else {
+        return Err(state.argument_error(call, 0, "level out of range"));
+    };
+    let value = state.check_any(call, 2)?;
+    match find_local(state, frame, n) {
+        None => call.return_one(Value::NIL),
+        Some((name, place)) => {
+            // SAFETY: the place is a slot of a live frame, or in a cell that one of its registers holds.
+            unsafe {
+                place.write(value);
+                let frame_slot = nth_local_cell(state, frame, n);
+                if let Some(cell) = frame_slot {
+                    state.heap.barrier_value(cell.cast(), value);
+                }
+            }
+            let name = state.string_value(name.as_bytes());
+            call.return_one(name)
+        }
+    }
+}
+
+/// The cell of a local variable, if it has one.
+unsafe fn nth_local_cell(state: &State, frame: *mut Frame, n: i64) -> Option<*mut crate::object::Cell> {
+    // SAFETY: the caller's frame is valid.
+    unsafe {
+        if (*frame).flags & FRAME_NATIVE != 0 {
+            return None;
+        }
+        let local = nth_local(&*(*frame).prototype, state.frame_pc(frame), n)?;
+        let slot = (*frame).base.add(local.register as usize).read();
+        slot.is(Tag::Cell).then(|| slot.as_cell())
+    }
+}
+
+/// Place and name of an upvalue.
+fn find_upvalue(function: Value, n: i64) -> Option<(*mut Value, &'static str)> {
+    let index = usize::try_from(n - 1).ok()?;
+    // SAFETY: the index is checked against the function's count.
+    unsafe {
+        match prototype_of(function) {
+            Some(prototype) => {
+                let info = prototype.upvalues.get(index)?;
+                Some((LuaClosure::upvalues(function.as_closure()).add(index), &info.name))
+            }
+            None => {
+                let native = function.as_native();
+                (index < (*native).upvalue_count as usize)
+                    .then(|| (NativeFunction::upvalues(native).add(index), ""))
+            }
+        }
+    }
+}
+
+fn getupvalue(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let n = state.check_int(call, 1)?;
+    let function = state.check_function(call, 0)?;
+    match find_upvalue(function, n) {
+        None => call.return_none(),
+        Some((place, name)) => {
+            let name = state.string_value(name.as_bytes());
+            // SAFETY: an upvalue of a live function, or the cell that it holds.
+            let value = unsafe {
+                let value = place.read();
+                if value.is(Tag::Cell) { (*value.as_cell()).value } else { value }
+            };
+            call.return_two(name, value)
+        }
+    }
+}
+
+fn setupvalue(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let value = state.check_any(call, 2)?;
+    let n = state.check_int(call, 1)?;
+    let function = state.check_function(call, 0)?;
+    match find_upvalue(function, n) {
+        None => call.return_none(),
+        Some((place, name)) => {
+            // SAFETY: an upvalue of a live function, or the cell that it holds.
+            unsafe {
+                let held = place.read();
+                if held.is(Tag::Cell) {
+                    (*held.as_cell()).value = value;
+                    state.heap.barrier(held.as_header());
+                } else {
+                    place.write(value);
+                    state.heap.barrier(function.as_header());
+                }
+            }
+            let name = state.string_value(name.as_bytes());
+            call.return_one(name)
+        }
+    }
+}
+
+/// What identifies an upvalue: its cell, or, for one captured by value, its place.
+fn upvalueid(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let n = state.check_int(call, 1)?;
+    let function = state.check_function(call, 0)?;
+    let Some((place, _)) = find_upvalue(function, n) else { return call.return_one(Value::NIL) };
+    // SAFETY: an upvalue of a live function.
+    let held = unsafe { place.read() };
+    // Addresses move; identities don't.
+    let id = if held.is(Tag::Cell) {
+        u64::from(state.heap.identity(held.as_header())) << 8
+    } else {
+        u64::from(state.heap.identity(function.as_header())) << 8 | n as u64
+    };
+    call.return_one(Value { tag: Tag::LightUserdata as u64, payload: id })
+}
+
+fn getmetatable(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let value = state.check_any(call, 0)?;
+    let metatable = state.metatable_of(value);
+    call.return_one(if metatable.is_null() { Value::NIL } else { Value::table(metatable) })
+}
+
+fn setmetatable(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let metatable = call.arg(1);
+    if call.is_none(1) || !(metatable.is_nil() || metatable.is(Tag::Table)) {
+        return Err(state.type_error(call, 1, "nil or table"));
+    }
+    let metatable = if metatable.is_nil() { std::ptr::null_mut() } else { metatable.as_table() };
+    let value = call.arg(0);
+    if value.is(Tag::Table) {
+        table::set_metatable(&mut state.heap, value.as_table(), metatable);
+    } else if value.is(Tag::Userdata) {
+        state.heap.set_userdata_metatable(value.as_userdata(), metatable);
+    } else {
+        state.set_type_metatable(value, metatable);
+    }
+    call.return_one(value)
+}
+
+fn getregistry(state: &mut State, call: Call) -> Result<u32, Throw> {
+    call.return_one(Value::table(state.registry))
+}
+
+fn sethook(_state: &mut State, call: Call) -> Result<u32, Throw> {
+    call.return_none()
+}
+
+fn gethook(_state: &mut State, call: Call) -> Result<u32, Throw> {
+    call.return_one(Value::NIL)
+}
