@@ -61,8 +61,7 @@ impl Generator<'_> {
         {
             Instruction { b: self.any(step.right)?, c: 1, ..instruction }
         } else {
-            let left = self.operand(left)?;
-            let right = self.any(step.right)?;
+            let (left, right) = self.operands(left, step.right)?;
             Instruction::abc(register_operation(step.operator), 0, left, right)
         };
         self.state.line = step.line;

@@ -15,9 +15,17 @@ pub enum Place {
     Cell(u8),
     Upvalue(u8),
     Global { upvalue: u8, name: Symbol },
-    Field { object: u8, name: Symbol },
-    Int { object: u8, key: i32 },
-    Index { object: u8, key: u8 },
+    Field { object: Source, name: Symbol },
+    Int { object: Source, key: i32 },
+    Index { object: Source, key: Source },
+}
+
+/// An operand of a store. A local's value is read when the store is executed, as in Lua, where that needs no instruction.
+#[derive(Clone, Copy)]
+pub enum Source {
+    Register(u8),
+    /// A local that lives in a cell.
+    Cell(u8),
 }
 
 impl Generator<'_> {
@@ -36,7 +44,7 @@ impl Generator<'_> {
         if list.len() != places.len() {
             let first = self.push_adjusted(values, places.len() as u32)?;
             for (number, place) in places.iter().enumerate().rev() {
-                self.store_register(*place, first + number as u8, line);
+                self.store_register(*place, first + number as u8, line)?;
             }
             return Ok(());
         }
@@ -51,7 +59,7 @@ impl Generator<'_> {
         }
         self.store(*last_place, *last_value, line)?;
         for (number, place) in places.iter().enumerate().rev() {
-            self.store_register(*place, first + number as u8, line);
+            self.store_register(*place, first + number as u8, line)?;
         }
         Ok(())
     }
@@ -74,32 +82,56 @@ impl Generator<'_> {
         {
             return Ok(Place::Global { upvalue, name });
         }
-        let object = self.stable(object, later)?;
-        if self.field_name(key).is_none() && self.integer_key(key).is_none() {
-            let key = self.stable(key, later)?;
+        let is_index = self.field_name(key).is_none() && self.integer_key(key).is_none();
+        if is_index && self.is_read_after(object, key) {
+            let key = self.source(key, later)?;
+            let object = self.source(object, later)?;
             return Ok(Place::Index { object, key });
         }
-        self.place_in(object, key)
+        let object = self.source(object, later)?;
+        self.place_in(object, key, later)
     }
 
-    /// Evaluates into a register that none of the stores to `later` changes.
-    fn stable(&mut self, id: ExpressionId, later: &[ExpressionId]) -> Generate<u8> {
-        let changes = |target: &ExpressionId| self.ast.expression(*target) == self.ast.expression(id);
-        if self.plain_local(self.ast.expression(id)).is_some() && later.iter().any(changes) {
-            return self.push(id);
+    /// Evaluates an operand of a store, so that none of the stores to `later` changes it.
+    fn source(&mut self, id: ExpressionId, later: &[ExpressionId]) -> Generate<Source> {
+        let expression = self.ast.expression(id);
+        let is_changed = later.iter().any(|target| self.ast.expression(*target) == expression);
+        match expression {
+            Expression::Local(variable) if !is_changed => {
+                let register = self.registers[variable.0 as usize];
+                let is_cell = self.ast.variable(variable).is_cell();
+                Ok(if is_cell { Source::Cell(register) } else { Source::Register(register) })
+            }
+            _ => Ok(Source::Register(self.push(id)?)),
         }
-        self.any(id)
     }
 
-    /// The place of a key in the table in a register.
-    pub(super) fn place_in(&mut self, object: u8, key: ExpressionId) -> Generate<Place> {
+    /// The register of an operand, at the time of the store.
+    fn load(&mut self, source: Source) -> Generate<u8> {
+        match source {
+            Source::Register(register) => Ok(register),
+            Source::Cell(cell) => {
+                let register = self.reserve(1)?;
+                self.emit_abc(Op::GetCell, register, cell, 0);
+                Ok(register)
+            }
+        }
+    }
+
+    /// The place of a key in a table.
+    pub(super) fn place_in(
+        &mut self,
+        object: Source,
+        key: ExpressionId,
+        later: &[ExpressionId],
+    ) -> Generate<Place> {
         if let Some(name) = self.field_name(key) {
             return Ok(Place::Field { object, name });
         }
         if let Some(key) = self.integer_key(key) {
             return Ok(Place::Int { object, key });
         }
-        Ok(Place::Index { object, key: self.any(key)? })
+        Ok(Place::Index { object, key: self.source(key, later)? })
     }
 
     /// Evaluates an expression and stores its value.
@@ -112,46 +144,51 @@ impl Generator<'_> {
                     self.constant_of(expression).and_then(|number| u16::try_from(number).ok())
                 {
                     let [b, c] = constant.to_le_bytes();
+                    let a = self.load(object)?;
                     let d = self.cache(name);
                     self.state.line = line;
-                    self.emit(Instruction { op: Op::SetFieldConstant, a: object, b, c, d });
+                    self.emit(Instruction { op: Op::SetFieldConstant, a, b, c, d });
                     return Ok(());
                 }
             }
             Place::Index { object, key } => {
                 if let Some(constant) = self.constant_of(expression) {
-                    let d = constant as i32;
+                    let (a, b) = (self.load(object)?, self.load(key)?);
                     self.state.line = line;
-                    self.emit(Instruction { op: Op::SetIndexConstant, a: object, b: key, c: 0, d });
+                    self.emit(Instruction { op: Op::SetIndexConstant, a, b, c: 0, d: constant as i32 });
                     return Ok(());
                 }
             }
             _ => {}
         }
         let register = self.any(value)?;
-        self.store_register(place, register, line);
-        Ok(())
+        self.store_register(place, register, line)
     }
 
-    fn store_register(&mut self, place: Place, register: u8, line: u32) {
-        self.state.line = line;
-        match place {
-            Place::Local(local) => self.emit_abc(Op::Move, local, register, 0),
-            Place::Cell(cell) => self.emit_abc(Op::SetCell, cell, register, 0),
-            Place::Upvalue(index) => self.emit_abc(Op::SetUpvalueCell, register, index, 0),
+    fn store_register(&mut self, place: Place, register: u8, line: u32) -> Generate<()> {
+        let free = self.state.free;
+        let instruction = match place {
+            Place::Local(local) => Instruction::abc(Op::Move, local, register, 0),
+            Place::Cell(cell) => Instruction::abc(Op::SetCell, cell, register, 0),
+            Place::Upvalue(index) => Instruction::abc(Op::SetUpvalueCell, register, index, 0),
             Place::Global { upvalue, name } => {
-                let d = self.cache(name);
-                self.emit(Instruction { op: Op::SetGlobal, a: register, b: upvalue, c: 0, d });
+                Instruction { op: Op::SetGlobal, a: register, b: upvalue, c: 0, d: self.cache(name) }
             }
             Place::Field { object, name } => {
-                let d = self.cache(name);
-                self.emit(Instruction { op: Op::SetField, a: object, b: register, c: 0, d });
+                let a = self.load(object)?;
+                Instruction { op: Op::SetField, a, b: register, c: 0, d: self.cache(name) }
             }
             Place::Int { object, key } => {
-                self.emit(Instruction { op: Op::SetInt, a: object, b: register, c: 0, d: key });
+                Instruction { op: Op::SetInt, a: self.load(object)?, b: register, c: 0, d: key }
             }
-            Place::Index { object, key } => self.emit_abc(Op::SetIndex, object, key, register),
-        }
+            Place::Index { object, key } => {
+                Instruction::abc(Op::SetIndex, self.load(object)?, self.load(key)?, register)
+            }
+        };
+        self.state.line = line;
+        self.emit(instruction);
+        self.state.free = free;
+        Ok(())
     }
 
     /// Evaluates a list into exactly `wanted` consecutive registers, takes them and returns the first.

@@ -237,8 +237,7 @@ impl Generator<'_> {
         } else if let Some(instruction) = self.constant_comparison(operator, right_value, false, when) {
             Instruction { a: self.operand(left)?, ..instruction }
         } else {
-            let left = self.operand(left)?;
-            let right = self.any(right)?;
+            let (left, right) = self.operands(left, right)?;
             register_comparison(operator, left, right, when)
         };
         self.state.free = free;

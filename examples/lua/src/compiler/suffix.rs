@@ -36,6 +36,24 @@ impl Generator<'_> {
         }
     }
 
+    /// The registers of two operands. A local is read at the operation itself, as in Lua, where that needs no instruction
+    /// before: a call on the right may have changed it. So one that lives in a cell is read after the right operand.
+    pub(super) fn operands(&mut self, left: Operand, right: ExpressionId) -> Generate<(u8, u8)> {
+        if let Operand::Expression(id) = left
+            && matches!(self.ast.expression(id), Expression::Local(_))
+        {
+            let right = self.any(right)?;
+            return Ok((self.any(id)?, right));
+        }
+        Ok((self.operand(left)?, self.any(right)?))
+    }
+
+    /// Whether an indexed object is read only after its key has been evaluated: an upvalue whose key is no constant.
+    pub(super) fn is_read_after(&self, object: ExpressionId, key: ExpressionId) -> bool {
+        matches!(self.ast.expression(object), Expression::Upvalue(_))
+            && !matches!(self.ast.expression(key), Expression::Local(_))
+    }
+
     /// Evaluates an index or a call. What it applies to is nested on the left to any depth: the chain is taken from the
     /// inside out in a loop, with every intermediate result in the same register.
     pub(super) fn suffixed(&mut self, id: ExpressionId, want: Want) -> Generate<()> {
@@ -119,16 +137,22 @@ impl Generator<'_> {
             self.emit(Instruction { op, a: target, b: upvalue, c: 0, d });
             return Ok(());
         }
-        let object = self.operand(object)?;
-        let (op, c, d) = if let Some(name) = name {
-            (Op::GetField, 0, self.cache(name))
+        let instruction = if let Some(name) = name {
+            Instruction { op: Op::GetField, a: 0, b: self.operand(object)?, c: 0, d: self.cache(name) }
         } else if let Some(int) = self.integer_key(key) {
-            (Op::GetInt, 0, int)
+            Instruction { op: Op::GetInt, a: 0, b: self.operand(object)?, c: 0, d: int }
         } else {
-            (Op::GetIndex, self.any(key)?, 0)
+            let (object, key) = match object {
+                Operand::Expression(id) if self.is_read_after(id, key) => {
+                    let key = self.any(key)?;
+                    (self.any(id)?, key)
+                }
+                _ => self.operands(object, key)?,
+            };
+            Instruction::abc(Op::GetIndex, 0, object, key)
         };
         self.state.line = line;
-        self.emit(Instruction { op, a: target, b: object, c, d });
+        self.emit(Instruction { a: target, ..instruction });
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Table constructors.
 
+use super::assignment::Source;
 use super::{Generate, Generator};
 use crate::ast::*;
 use crate::bytecode::{Instruction, Op};
@@ -60,7 +61,7 @@ impl Generator<'_> {
 
     fn keyed_item(&mut self, table: u8, key: ExpressionId, value: ExpressionId, line: u32) -> Generate<()> {
         let free = self.state.free;
-        let place = self.place_in(table, key)?;
+        let place = self.place_in(Source::Register(table), key, &[])?;
         self.store(place, value, line)?;
         self.state.free = free;
         Ok(())
