@@ -5,7 +5,7 @@
 //! | the callee may | before | the call | after |
 //! |---|---|---|---|
 //! | nothing of the below (a leaf) | | plain | |
-//! | raise a guest error | frame recorded in the context | plain, with a call site | |
+//! | raise a guest error | frame recorded in the context (by the trampoline) | plain, with a call site | |
 //! | allocate | frame recorded, roots stored to their homes | plain, with a call site | roots reloaded |
 //! | run guest code | frame recorded, roots stored | with a landing pad | roots reloaded |
 //! | be a unit or the poll stub | roots and arguments stored | with a landing pad | roots reloaded |
@@ -13,12 +13,12 @@
 //! A *landing pad* is where control comes back when the candidate was invalidated meanwhile: the return address was rewritten.
 //! It gives the frame state after the call, with the result registers, to the landing stub, and returns what that returns.
 
+use super::Translator;
 use super::error::LowerError;
 use super::states::{ExitForm, LandingResults};
 use super::tables::no_location;
-use super::trampolines::Stub;
+use super::trampolines::Trampoline;
 use super::values::Words;
-use super::{Translator, trampoline_name};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, Signature, types,
@@ -39,7 +39,7 @@ use surmise_ir::types::Type;
 pub(super) struct Signatures {
     words: FxHashMap<(usize, usize), ir::SigRef>,
     externs: FxHashMap<ExternId, ir::SigRef>,
-    stubs: [Option<(ir::FuncRef, ir::SigRef)>; Stub::ALL.len()],
+    trampolines: FxHashMap<Trampoline, ir::FuncRef>,
 }
 
 impl Signatures {
@@ -55,51 +55,37 @@ impl Signatures {
 }
 
 /// What is called.
+#[derive(Clone, Copy)]
 enum Callee {
-    /// Something at an address.
-    Address(ir::Value, ir::SigRef),
-    /// A stub of the runtime.
-    Stub(Stub),
+    /// Machine code of a unit, at an address.
+    Unit(ir::Value, ir::SigRef),
+    /// A stub or an extern, by way of its trampoline.
+    Function(ir::FuncRef),
 }
 
 /// How a call is made.
 struct Call {
     callee: Callee,
     args: SmallVec<[ir::Value; 8]>,
-    /// Whether the callee records the frame itself: machine code of a unit, or a stub of the runtime.
-    records_itself: bool,
     /// The state for the landing pad.
     landing: Option<(FrameStateId, LandingResults)>,
 }
 
 impl Translator<'_> {
-    /// A stub of the runtime, by way of its trampoline.
-    pub fn stub(&mut self, stub: Stub) -> (ir::FuncRef, ir::SigRef) {
-        if let Some(known) = self.signatures.stubs[stub as usize] {
+    /// A trampoline, as a function with this signature.
+    pub fn trampoline(&mut self, trampoline: Trampoline, signature: ir::SigRef) -> ir::FuncRef {
+        if let Some(&known) = self.signatures.trampolines.get(&trampoline) {
             return known;
         }
-        let signature = self.signatures.words(&mut self.builder, stub.operands(), stub.results());
-        let name = self.builder.func.declare_imported_user_function(trampoline_name(stub));
+        let name = self.builder.func.declare_imported_user_function(trampoline.name());
         let function = self.builder.import_function(ir::ExtFuncData {
             name: ir::ExternalName::user(name),
             signature,
             colocated: true,
             patchable: false,
         });
-        self.signatures.stubs[stub as usize] = Some((function, signature));
-        (function, signature)
-    }
-    /// The address of an extern.
-    pub fn extern_address(&mut self, id: ExternId) -> ir::Value {
-        let table = self.load_context(types::I64, offsets::EXTERNS);
-        self.builder.ins().load(types::I64, self.regions.context, table, 8 * id.as_u32() as i32)
-    }
-    /// Leaves frame and stack pointer in the context, so that this frame can be walked from.
-    fn record_frame(&mut self) {
-        let pointer = self.builder.ins().get_frame_pointer(types::I64);
-        self.store_context(pointer, offsets::EXIT_FRAME_POINTER);
-        let pointer = self.builder.ins().get_stack_pointer(types::I64);
-        self.store_context(pointer, offsets::EXIT_STACK_POINTER);
+        self.signatures.trampolines.insert(trampoline, function);
+        function
     }
     /// Brings the homes of all values that live across a safepoint up to date.
     fn store_roots(&mut self, inst: Inst) -> Result<(), LowerError> {
@@ -144,20 +130,14 @@ impl Translator<'_> {
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {
         self.store_roots(inst)?;
-        if !call.records_itself {
-            self.record_frame();
-        }
         let location = self.call_location(inst);
         let Some((state, landing_results)) = call.landing else {
             self.builder.set_srcloc(location);
             let inst_made = match call.callee {
-                Callee::Address(address, signature) => {
+                Callee::Unit(address, signature) => {
                     self.builder.ins().call_indirect(signature, address, &call.args)
                 }
-                Callee::Stub(stub) => {
-                    let function = self.stub(stub).0;
-                    self.builder.ins().call(function, &call.args)
-                }
+                Callee::Function(function) => self.builder.ins().call(function, &call.args),
             };
             self.builder.set_srcloc(no_location());
             let results = SmallVec::from_slice(self.builder.inst_results(inst_made));
@@ -165,8 +145,8 @@ impl Translator<'_> {
             return Ok(results);
         };
         let signature = match call.callee {
-            Callee::Address(_, signature) => signature,
-            Callee::Stub(stub) => self.stub(stub).1,
+            Callee::Unit(_, signature) => signature,
+            Callee::Function(function) => self.builder.func.dfg.ext_funcs[function].signature,
         };
         let result_types: SmallVec<[ir::Type; 2]> = self.builder.func.dfg.signatures[signature]
             .returns
@@ -185,17 +165,14 @@ impl Translator<'_> {
         let table = dfg.exception_tables.push(table);
         self.builder.set_srcloc(location);
         match call.callee {
-            Callee::Address(address, _) => self.builder.ins().try_call_indirect(address, &call.args, table),
-            Callee::Stub(stub) => {
-                let function = self.stub(stub).0;
-                self.builder.ins().try_call(function, &call.args, table)
-            }
+            Callee::Unit(address, _) => self.builder.ins().try_call_indirect(address, &call.args, table),
+            Callee::Function(function) => self.builder.ins().try_call(function, &call.args, table),
         };
         self.builder.set_srcloc(no_location());
 
         self.start_block(pad);
         let description = self.describe(state, ExitForm::Landing(landing_results))?;
-        self.call_exit_stub(Stub::Landing, &delivered, description, ExitReason::Invalidated);
+        self.call_exit_stub(Trampoline::Landing, &delivered, description, ExitReason::Invalidated);
 
         self.start_block(normal);
         self.reload_roots(inst)?;
@@ -255,9 +232,10 @@ impl Translator<'_> {
         let signature = self.extern_signature(id);
         let effects = &declared.effects;
         let is_leaf = !effects.is_safepoint() && !effects.throws;
-        let function = self.extern_address(id);
+        let trampoline = if is_leaf { Trampoline::Leaf(id) } else { Trampoline::Extern(id) };
+        let function = self.trampoline(trampoline, signature);
         let results = if is_leaf {
-            let call = self.builder.ins().call_indirect(signature, function, &args);
+            let call = self.builder.ins().call(function, &args);
             SmallVec::from_slice(self.builder.inst_results(call))
         } else {
             let landing = if effects.may_deoptimize() {
@@ -266,10 +244,7 @@ impl Translator<'_> {
             } else {
                 None
             };
-            self.call(
-                inst,
-                Call { callee: Callee::Address(function, signature), args, records_itself: false, landing },
-            )?
+            self.call(inst, Call { callee: Callee::Function(function), args, landing })?
         };
         if let (Some(value), Some(ty)) = (data.result, declared.result) {
             let words = match (ty, &results[..]) {
@@ -334,13 +309,10 @@ impl Translator<'_> {
         };
         let wanted = self.constant(wanted);
         let signature = self.signatures.words(&mut self.builder, 4, 2);
-        let function = self.extern_address(protocol.generic);
+        let function = self.trampoline(Trampoline::Extern(protocol.generic), signature);
         let args = smallvec![self.context, base, count, wanted];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(
-            inst,
-            Call { callee: Callee::Address(function, signature), args, records_itself: false, landing },
-        )?;
+        let results = self.call(inst, Call { callee: Callee::Function(function), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
     /// Calls a closure through its unit's entry cell.
@@ -362,10 +334,7 @@ impl Translator<'_> {
         let signature = self.signatures.words(&mut self.builder, 3, 2);
         let args = smallvec![self.context, base, count];
         let landing = Some((state, LandingResults::Call));
-        let results = self.call(
-            inst,
-            Call { callee: Callee::Address(function, signature), args, records_itself: true, landing },
-        )?;
+        let results = self.call(inst, Call { callee: Callee::Unit(function, signature), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
 
@@ -378,11 +347,10 @@ impl Translator<'_> {
         self.builder.ins().brif(is_due, slow, &[], go_on, &[]);
         self.start_block(slow);
         let homes = self.homes.clone();
+        let signature = self.signatures.words(&mut self.builder, 0, 0);
+        let function = self.trampoline(Trampoline::Poll, signature);
         let landing = Some((state, LandingResults::None));
-        self.call(
-            inst,
-            Call { callee: Callee::Stub(Stub::Poll), args: smallvec![], records_itself: true, landing },
-        )?;
+        self.call(inst, Call { callee: Callee::Function(function), args: smallvec![], landing })?;
         self.builder.set_cold_block(self.builder.current_block().expect("the call goes on in a block"));
         self.builder.ins().jump(go_on, &[]);
         // What only the cold path has stored is not in its home on the way here.

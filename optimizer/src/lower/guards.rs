@@ -13,7 +13,7 @@ use super::Translator;
 use super::error::LowerError;
 use super::states::{Description, ExitForm};
 use super::tables::no_location;
-use super::trampolines::Stub;
+use super::trampolines::Trampoline;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, types};
 use surmise_deopt::context::offsets;
@@ -73,13 +73,13 @@ impl Translator<'_> {
     /// Leaves for good, ending the current block.
     pub fn exit(&mut self, state: FrameStateId, reason: ExitReason) -> Result<(), LowerError> {
         let description = self.describe(state, ExitForm::Guard)?;
-        self.call_exit_stub(Stub::Guard, &[], description, reason);
+        self.call_exit_stub(Trampoline::Guard, &[], description, reason);
         Ok(())
     }
     /// Calls an exit stub and returns what it returns, ending the current block.
     pub fn call_exit_stub(
         &mut self,
-        stub: Stub,
+        stub: Trampoline,
         args: &[ir::Value],
         description: Description,
         reason: ExitReason,
@@ -95,7 +95,8 @@ impl Translator<'_> {
             }
         };
         let location = self.records.exit(&description.words, reason);
-        let (function, signature) = self.stub(stub);
+        let signature = self.signatures.words(&mut self.builder, args.len(), 2);
+        let function = self.trampoline(stub, signature);
         let items: Vec<ExceptionTableItem> =
             description.items.into_iter().map(ExceptionTableItem::Context).collect();
         let dfg = &mut self.builder.func.dfg;

@@ -4,8 +4,8 @@
 use super::error::LowerError;
 use super::tables::{self, FrameShape};
 use super::target::{Scratch, Target};
-use super::trampolines::Stub;
-use super::{LowerSettings, LowerStatistics, Lowered, NUMBER_WORD, Translated, listing, trampoline_name};
+use super::trampolines::Trampoline;
+use super::{LowerSettings, LowerStatistics, Lowered, NUMBER_WORD, Translated, listing};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, UserExternalName, UserExternalNameRef};
@@ -84,10 +84,10 @@ fn finish_code(
     }
     let mut bytes = code.code_buffer().to_vec();
     let mut places: Vec<(UserExternalName, u32)> = Vec::new();
-    for stub in Stub::ALL {
-        if names.values().any(|name| *name == trampoline_name(stub)) {
-            places.push((trampoline_name(stub), bytes.len() as u32));
-            stub.assemble(shape, &mut bytes)?;
+    for name in names.values() {
+        if let Some(trampoline) = Trampoline::from_name(name) {
+            places.push((name.clone(), bytes.len() as u32));
+            trampoline.assemble(shape, &mut bytes)?;
         }
     }
     bytes.resize(bytes.len().next_multiple_of(8), 0xcc);

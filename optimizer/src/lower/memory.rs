@@ -8,6 +8,7 @@
 use super::Translator;
 use super::error::LowerError;
 use super::roots::Home;
+use super::trampolines::Trampoline;
 use super::values::Words;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, types};
@@ -186,10 +187,10 @@ impl Translator<'_> {
         let (slow, go_on) = (self.cold_block(), self.builder.create_block());
         self.builder.ins().brif(is_due, slow, &[], go_on, &[]);
         self.start_block(slow);
-        let function = self.extern_address(barrier.slow);
         let signature = self.signatures.words(&mut self.builder, 2, 0);
+        let function = self.trampoline(Trampoline::Leaf(barrier.slow), signature);
         let context = self.context;
-        self.builder.ins().call_indirect(signature, function, &[context, object]);
+        self.builder.ins().call(function, &[context, object]);
         self.builder.ins().jump(go_on, &[]);
         self.start_block(go_on);
         Ok(())

@@ -24,7 +24,7 @@
 //! | `calls`, `results` | calls, landing pads, polls, results in all forms |
 //! | `tables` | deopt table, call sites and roots |
 //! | `dead_loads` | what was read and not used |
-//! | `trampolines` | from cold blocks to the runtime's stubs |
+//! | `trampolines` | from the code to the runtime's stubs and the host's externs |
 //! | `image` | code and tables become an image |
 //! | `listing` | machine code as text |
 
@@ -54,8 +54,8 @@ pub use error::LowerError;
 pub use target::Target;
 
 use calls::Signatures;
-use cranelift_codegen::ir::{self, AbiParam, InstBuilder, types};
 use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_entity::SecondaryMap;
 use cranelift_frontend::FunctionBuilder;
@@ -72,7 +72,7 @@ use surmise_ir::language::Language;
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
 use tables::Records;
-use trampolines::{CONTEXT_HOME, Stub};
+use trampolines::CONTEXT_HOME;
 use values::{Mapped, Words};
 
 /// What lowering may be asked for besides code.
@@ -142,12 +142,9 @@ struct Translated {
     home_count: u32,
 }
 
-/// The names that the code refers to relative to its own address. They are resolved within the image.
+/// The name by which the code refers to the number word, relative to its own address; trampolines are the other names. All are
+/// resolved within the image.
 const NUMBER_WORD: ir::UserExternalName = ir::UserExternalName { namespace: 0, index: 0 };
-/// The name of a stub's trampoline.
-fn trampoline_name(stub: Stub) -> ir::UserExternalName {
-    ir::UserExternalName { namespace: 1, index: stub as u32 }
-}
 
 /// A function in translation.
 struct Translator<'a> {
@@ -295,7 +292,9 @@ impl<'a> Translator<'a> {
             (Opcode::Argument, Immediate::Register(register)) => Some(register.0),
             _ => None,
         });
-        let Some(last) = registers.max().filter(|_| self.function.entry == Entry::Call) else { return Ok(()) };
+        let Some(last) = registers.max().filter(|_| self.function.entry == Entry::Call) else {
+            return Ok(());
+        };
         let all = self.constant(u64::from(last) + 1);
         let is_short = self.builder.ins().icmp(IntCC::UnsignedLessThan, self.argument_count, all);
         let mut missing = self.cold_block();

@@ -218,7 +218,7 @@ impl<'a> Walk<'a, '_> {
         site: Option<&SiteProfile>,
     ) -> Option<Choice<'a>> {
         cases.iter().find_map(|case| {
-            if case.operands.len() != args.len() {
+            if case.operands.len() != args.len() || self.is_template_refused(case, pc) {
                 return None;
             }
             let mut words = SmallVec::new();
@@ -257,6 +257,14 @@ impl<'a> Walk<'a, '_> {
         ]
         .into_iter()
         .any(|reason| self.profile.is_refused(pc, reason))
+    }
+
+    /// Whether a guard of the case's own template has failed too often here: the next case, or the fallback, does without it.
+    fn is_template_refused(&self, case: &Case, pc: Pc) -> bool {
+        case.template.insts.values().any(|data| match data.immediate {
+            Immediate::Reason(reason) | Immediate::KindReason(_, reason) => self.profile.is_refused(pc, reason),
+            _ => false,
+        })
     }
 
     /// Inlines a case. `args` are the operands; returns what the template returns.

@@ -2,6 +2,7 @@
 
 
 use surmise::deopt::host::GuestResults;
+use surmise::deopt::isolate::EntryPoint;
 use surmise::deopt::runloop::Outcome;
 use surmise::deopt::slots::SlotValue;
 use surmise::ir::entity::Pc;
@@ -105,6 +106,31 @@ impl State {
 /// # Safety
 /// As for [`crate::interpreter::hook`].
 pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Next {
+    // SAFETY: handed on.
+    unsafe {
+        match decide(state, pc) {
+            Some(Some(entry)) => enter_loop(state, entry.code, base),
+            // The logging loop may have to take over, or to end.
+            Some(None) => RELOAD,
+            None => pc,
+        }
+    }
+}
+
+/// The same where a frame is pushed outside of the run loop: nothing is entered.
+///
+/// # Safety
+/// As for [`counter_fired`].
+pub unsafe fn counter_fired_at_call(state: &mut State, pc: Next) {
+    // SAFETY: handed on.
+    unsafe { decide(state, pc) };
+}
+
+/// Asks the plug. `None`: nothing changes; else the run loop is to be chosen anew, or code is to be entered.
+///
+/// # Safety
+/// As for [`counter_fired`].
+unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
     // SAFETY: the current frame is a Lua frame at `pc`.
     unsafe {
         let frame = state.runloop.frame;
@@ -113,30 +139,24 @@ pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Ne
         let unit = UnitIndex((*prototype).unit.index);
         let Some(connection) = &state.surmise else {
             (*prototype).unit.counter = crate::unit::COUNTER_IDLE;
-            return pc;
+            return None;
         };
         let is_header = connection.snapshots[(*prototype).unit.id as usize].headers.contains(&index);
         if !is_header && index != 0 {
             // Not a place that can be entered: look again at the next one.
             (*prototype).unit.counter = 0;
-            return pc;
+            return None;
         }
         if connection.guard.take_poll() {
             state.serve();
         }
         let at = if is_header { Entry::Loop(Pc(index)) } else { Entry::Call };
-        let Some(decision) = state.with_connection(|plug, host| {
+        let decision = state.with_connection(|plug, host| {
             let decision = plug.fired(unit, at, host);
             host.arm(unit, decision.counter, decision.logging);
             decision
-        }) else {
-            return pc;
-        };
-        match decision.enter {
-            Some(entry) => enter_loop(state, entry.code, base),
-            // The logging loop may have to take over, or to end.
-            None => RELOAD,
-        }
+        })?;
+        Some(decision.enter)
     }
 }
 
@@ -230,10 +250,14 @@ pub unsafe fn enter_call(state: &mut State, function: *mut Value, count: u32, fl
         }
         let code = (*prototype).unit.entry.code();
         let connection = state.surmise.as_mut().expect("there is a candidate");
-        connection.entered_flags = flags;
+        // What is entered inside of this has flags of its own: this one's are back when it is left.
+        let outer_flags = std::mem::replace(&mut connection.entered_flags, flags);
         let runloop = connection.guard.alias();
         let frame = state.runloop.frame;
         let outcome = runloop.enter(state, code, window.cast(), given as u64);
+        if let Some(connection) = &mut state.surmise {
+            connection.entered_flags = outer_flags;
+        }
         if matches!(outcome, Outcome::Returned(_)) {
             state.runloop.frame = frame;
         }

@@ -81,7 +81,7 @@ unsafe fn results_at(slot: *mut Value, count: u32) -> GuestResults {
 unsafe extern "C" fn call_other(context: *mut Context, slot: *mut Value, count: u64) -> GuestResults {
     // SAFETY: handed on. Nothing above the arguments is in use.
     unsafe {
-        guarded(context, || {
+        guarded(context, move || {
             let state = state_of(context);
             push_frame(context, state, slot);
             let below = state.runloop.frame.sub(1);
@@ -245,7 +245,7 @@ host_functions! {
             fill(to, 2, wanted);
             return to.read();
         }
-        guarded(context, || {
+        guarded(context, move || {
             let state = state_of(context);
             push_frame(context, state, window);
             let below = state.runloop.frame.sub(1);
