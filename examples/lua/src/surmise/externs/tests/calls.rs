@@ -3,7 +3,6 @@
 use surmise::deopt::host::GuestResults;
 
 use super::harness::{Machine, call, results_of};
-use crate::object::Table;
 use crate::value::{Tag, Value};
 
 /// Calls a value with arguments, at the window's second slot.
