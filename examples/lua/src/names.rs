@@ -78,7 +78,9 @@ pub fn register_name<C: Code + ?Sized>(code: &C, pc: usize, register: u8) -> Opt
             };
             Some((field_kind_of(code, pc, b), name))
         }
-        Op::GetInt => Some(("field", b"integer index")),
+        // Lua has an instruction of its own for small keys only, and names those.
+        Op::GetInt if (0..=255).contains(&d) => Some(("field", b"integer index")),
+        Op::GetInt => Some(("field", b"?")),
         Op::GetMethod => Some(("method", key())),
         _ => None,
     }
