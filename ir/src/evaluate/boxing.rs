@@ -17,6 +17,13 @@ pub fn kind_of(language: &Language, value: Boxed) -> Option<KindId> {
     language.kinds.keys().find(|&kind| is_kind(language, kind, value))
 }
 
+/// The absent value: what arguments that were not passed and results that are missing are. It is that of the first kind
+/// without payload.
+pub fn absent(language: &Language) -> Option<Boxed> {
+    let kind = language.kinds.iter().find(|(_, kind)| kind.payload.is_none()).map(|(id, _)| id)?;
+    boxed(language, kind, None)
+}
+
 /// The boxed value of a kind with this payload. `None` if the payload is not of the kind's type.
 pub fn boxed(language: &Language, kind: KindId, payload: Option<Datum>) -> Option<Boxed> {
     let kind = &language.kinds[kind];

@@ -6,7 +6,7 @@ use super::host::{Access, Call, Delivery, EvaluatorHost, ExternCall, GuestCall, 
 use super::{Fault, Pause, Settings, Step, boxing, pure};
 use crate::analysis::{ControlFlow, Liveness};
 use crate::entity::{Block, ExternId, Inst, Value};
-use crate::function::{CallInfo, Function, Immediate, InstData, Wanted};
+use crate::function::{CallInfo, Entry, Function, Immediate, InstData, Wanted};
 use crate::guard::GuardReason;
 use crate::language::Language;
 use crate::opcode::Opcode;
@@ -342,6 +342,15 @@ impl<'a> Machine<'a> {
 
             (Opcode::Slot, Immediate::Slot(slot), []) => result(host.slot(slot, &self.function.slots[slot])?),
             (Opcode::HostState, _, []) => result(Datum::Raw(host.host_state())),
+            (Opcode::Argument, Immediate::Register(register), [])
+                if self.function.entry == Entry::Call
+                    && u64::from(register.0) >= host.argument_count(self.window)? =>
+            {
+                let absent = boxing::absent(self.language);
+                result(Datum::Any(
+                    absent.ok_or_else(|| Halt::Fault("the language has no absent value".to_owned()))?,
+                ))
+            }
             (Opcode::Argument | Opcode::LoadWindow, Immediate::Register(register), []) => {
                 result(Datum::Any(host.load_window(self.window, register.0.into())?))
             }

@@ -189,10 +189,7 @@ impl<'l> ModelHost<'l> {
             Some(guest) => guest(&mut self.memory, call)?,
             None => vec![self.made(Type::Any, call.site.0.into(), &args).boxed().unwrap_or_default()],
         };
-        // The absent value is the first kind without payload.
-        let absent = self.language.kinds.iter().find(|(_, kind)| kind.payload.is_none()).map(|(id, _)| id);
-        let absent =
-            absent.and_then(|kind| super::boxing::boxed(self.language, kind, None)).unwrap_or_default();
+        let absent = super::boxing::absent(self.language).unwrap_or_default();
         if let Wanted::Fixed(wanted) = call.wanted {
             results.resize(wanted.into(), absent);
         }

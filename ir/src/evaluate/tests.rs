@@ -213,7 +213,11 @@ fn errors_throw_and_bugs_are_faults() {
     );
     fault("v2 = rawconst 0; v3 = load Table.shape v2; return v0", "the address is");
     fault("v2 = rawconst 64; v3 = load Table.shape v2; return v0", "in no object");
-    fault("v2 = argument r2; return v0", "was never set");
+    fault("v2 = load_window r2; return v0", "was never set");
+    assert_eq!(
+        run("v2 = argument r2; return v2", &[int(1), int(2)]),
+        Ok(Exit::Returned(vec![Datum::Any([0, 0])]))
+    );
     fault("unreachable", "control got here");
     let mut found = run("deoptimize branch [state0]", &[int(1), int(0)]).unwrap();
     assert!(matches!(

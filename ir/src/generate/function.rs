@@ -250,6 +250,7 @@ impl Writer<'_> {
         };
         data.state = Some(state);
         data.site = self.random.one_in(5).then(|| Pc(pc.0 + 100));
+        data.pinned = self.random.one_in(5);
         let inst = self.function.insts.next_key();
         self.emit(data.clone());
         if let (Opcode::GuardKind, Immediate::KindReason(kind, _)) = (data.opcode, data.immediate)

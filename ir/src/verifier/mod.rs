@@ -26,7 +26,7 @@
 //! 9. **States where they are due.** Guards, polls, `deoptimize`, operations and guest calls carry a state in `state`; polls,
 //!    operations and guest calls one *before*. Guest calls, and operations and externs that may run guest code, carry a state
 //!    *after* in `after`. A `branch` may carry a state, operations and externs an *after* state that they don't need; no
-//!    other instruction carries any. Only guards have a `site`.
+//!    other instruction carries any. Only guards have a `site` and are `pinned`.
 //! 10. **Frames** [4]. Frames form a tree with frame 0 as its root. A state of frame 0 has neither callee nor parent; a state of
 //!     an inlined frame has a callee, and its parent is a state of the frame's parent, *after* the call, with no results.
 //! 11. **Frame states** [4]. Registers ascend, lie in the frame, and hold boxed values, as callee and results do; the length of
@@ -40,7 +40,7 @@
 //!     results in its block, with no other call between.
 //!
 //! Rule 7 of the design (a guard is there exactly as long as some fact depends on it) is the dead-code pass's to keep: which
-//! guard also stands for "the operation had no other effect" can't be told from the function.
+//! guard also stands for "the operation had no other effect" can't be told from the function (but for those that are `pinned`).
 //!
 //! # Templates ([`verify_template`])
 //!

@@ -105,6 +105,9 @@ fn check_due(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
     if data.site.is_some() && !data.opcode.is_guard() {
         report.at_inst(Rule::StatesDue, block, inst, "only guards have sites");
     }
+    if data.pinned && !data.opcode.is_guard() {
+        report.at_inst(Rule::StatesDue, block, inst, "only guards are pinned");
+    }
 }
 
 fn check_stage(report: &mut Report, block: Block, inst: Inst, data: &InstData, stage: Stage) {

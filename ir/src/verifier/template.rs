@@ -77,7 +77,12 @@ fn check_form(report: &mut Report, params: &[Type]) {
 }
 
 fn check_inst(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
-    if data.state.is_some() || data.after.is_some() || data.site.is_some() || !data.proofs.is_empty() {
+    if data.state.is_some()
+        || data.after.is_some()
+        || data.site.is_some()
+        || data.pinned
+        || !data.proofs.is_empty()
+    {
         report.at_inst(
             Rule::Templates,
             block,

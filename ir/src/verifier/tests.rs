@@ -163,7 +163,8 @@ const WRONG: &[(Rule, Stage, &str, &str)] = &[
         "not one after",
     ),
     (Rule::StatesDue, Stage::Specialized, "v1 = call_extern add_slow v0, v0; return", "no state after"),
-    (Rule::StatesDue, Stage::Specialized, "poll [state0] site @3; return", "only guards"),
+    (Rule::StatesDue, Stage::Specialized, "poll [state0] site @3; return", "only guards have"),
+    (Rule::StatesDue, Stage::Specialized, "poll [state0] pinned; return", "only guards are"),
     (
         Rule::Frames,
         Stage::Specialized,
