@@ -22,7 +22,7 @@ pub enum Failure {
     ModuloByZero,
 }
 
-/// Computes without metamethods. Strings that spell numbers count as numbers.
+/// Computes without metamethods. In arithmetic, strings that spell numbers count as numbers.
 #[inline]
 pub fn compute(event: Event, x: Value, y: Value) -> Result<Value, Failure> {
     match event {
@@ -32,7 +32,9 @@ pub fn compute(event: Event, x: Value, y: Value) -> Result<Value, Failure> {
         | Event::ShiftLeft
         | Event::ShiftRight
         | Event::BitNot => {
-            let (Some(a), Some(b)) = (to_integer(x), to_integer(y)) else { return Err(Failure::Operands) };
+            // Strings are no operands here, whatever they spell.
+            let bits = |v: Value| if v.is(Tag::String) { None } else { to_integer(v) };
+            let (Some(a), Some(b)) = (bits(x), bits(y)) else { return Err(Failure::Operands) };
             Ok(Value::int(match event {
                 Event::BitAnd => a & b,
                 Event::BitOr => a | b,

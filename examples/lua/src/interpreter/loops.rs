@@ -88,7 +88,8 @@ pub unsafe fn for_prepare(state: &mut State, pc: Next, base: *mut Value) -> Next
             state.runtime_error("'for' step is zero");
             return THROW;
         }
-        if !(if by > 0.0 { first <= last } else { last <= first }) {
+        // What is no number is never beyond the limit: such a loop runs once.
+        if if by > 0.0 { last < first } else { first < last } {
             return past;
         }
         at.write(Value::float(first));

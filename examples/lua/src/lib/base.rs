@@ -133,10 +133,15 @@ fn assert(state: &mut State, call: Call) -> Result<u32, Throw> {
         return Ok(call.count);
     }
     state.check_any(call, 0)?;
-    if call.count > 1 {
-        return Err(state.throw_value(call.arg(1)));
+    if call.count == 1 {
+        return Err(state.throw_message("assertion failed!"));
     }
-    Err(state.throw_message("assertion failed!"))
+    let message = call.arg(1);
+    if message.is(Tag::String) {
+        // As `error` does it at level 1.
+        return Err(state.throw_message(LuaString::bytes(message.as_string())));
+    }
+    Err(state.throw_value(message))
 }
 
 fn error(state: &mut State, call: Call) -> Result<u32, Throw> {

@@ -198,21 +198,15 @@ fn extreme(
     call: Call,
     is_better: impl Fn(&mut State, Value, Value) -> Result<bool, Throw>,
 ) -> Result<u32, Throw> {
-    if call.count == 0 {
-        return Err(state.argument_error(call, 0, "value expected"));
-    }
-    state.check_number(call, 0)?;
-    let mut best = call.arg(0);
+    // Whatever can be compared is welcome, as in PUC; a comparison may run code that moves objects, so only places are kept.
+    state.check_any(call, 0)?;
+    let mut best = 0;
     for i in 1..call.count {
-        let next = call.arg(i);
-        if !next.is_int() && !next.is_float() {
-            state.check_number(call, i)?;
-        }
-        if is_better(state, best, next)? {
-            best = next;
+        if is_better(state, call.arg(best), call.arg(i))? {
+            best = i;
         }
     }
-    call.return_one(best)
+    call.return_one(call.arg(best))
 }
 
 fn modf(state: &mut State, call: Call) -> Result<u32, Throw> {

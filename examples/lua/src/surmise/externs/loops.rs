@@ -45,7 +45,8 @@ impl Start {
         if by == 0.0 {
             return Err(Refusal::StepIsZero);
         }
-        let runs = if by > 0.0 { first <= last } else { last <= first };
+        // What is no number is never beyond the limit: such a loop runs once.
+        let runs = !(if by > 0.0 { last < first } else { first < last });
         Ok(Start { first: Value::float(first), limit: Value::float(last), step: Value::float(by), runs })
     }
 
