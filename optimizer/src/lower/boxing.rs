@@ -52,7 +52,7 @@ impl Translator<'_> {
         let language = self.language;
         let kind = &language.kinds[kind];
         let word = match (kind.payload, payload) {
-            (Some(ty), Some(payload)) => Some(self.to_word(ty, payload)),
+            (Some(ty), Some(payload)) => Some(self.as_word(ty, payload)),
             _ => None,
         };
         Ok(match kind.form {
@@ -119,6 +119,6 @@ impl Translator<'_> {
                 return Err(self.unsupported(format!("{value} is no boxed value of the language's encoding")));
             }
         };
-        Ok(Some(self.from_word(ty, word)))
+        Ok(Some(self.value_of_word(ty, word)))
     }
 }

@@ -28,7 +28,7 @@ use cranelift_frontend::FunctionBuilder;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 use surmise_deopt::context::offsets;
-use surmise_deopt::table::ExitReason;
+use surmise_deopt::table::{ExitReason, FrameHeader};
 use surmise_ir::entity::{ExternId, FrameStateId, Inst, Value};
 use surmise_ir::function::{CallInfo, InstData, Wanted};
 use surmise_ir::opcode::Opcode;
@@ -39,7 +39,7 @@ use surmise_ir::types::Type;
 pub(super) struct Signatures {
     words: FxHashMap<(usize, usize), ir::SigRef>,
     externs: FxHashMap<ExternId, ir::SigRef>,
-    trampolines: FxHashMap<Trampoline, ir::FuncRef>,
+    trampolines: FxHashMap<(Trampoline, ir::SigRef), ir::FuncRef>,
 }
 
 impl Signatures {
@@ -74,7 +74,7 @@ struct Call {
 impl Translator<'_> {
     /// A trampoline, as a function with this signature.
     pub fn trampoline(&mut self, trampoline: Trampoline, signature: ir::SigRef) -> ir::FuncRef {
-        if let Some(&known) = self.signatures.trampolines.get(&trampoline) {
+        if let Some(&known) = self.signatures.trampolines.get(&(trampoline, signature)) {
             return known;
         }
         let name = self.builder.func.declare_imported_user_function(trampoline.name());
@@ -84,7 +84,7 @@ impl Translator<'_> {
             colocated: true,
             patchable: false,
         });
-        self.signatures.trampolines.insert(trampoline, function);
+        self.signatures.trampolines.insert((trampoline, signature), function);
         function
     }
     /// Brings the homes of all values that live across a safepoint up to date.
@@ -125,7 +125,24 @@ impl Translator<'_> {
             .iter()
             .filter_map(|&value| roots.home(value))
             .map(|home| (home.word, home.kind));
-        self.records.call(homes)
+        let data = &self.function.insts[inst];
+        let origin = data.after.or(data.state).map(|state| {
+            let state = &self.function.states[state];
+            let frame = &self.function.frames[state.frame];
+            FrameHeader {
+                unit: frame.unit,
+                pc: state.resume.pc,
+                when: state.resume.when,
+                window: frame.window,
+                register_entries: 0,
+                result_entries: 0,
+                call_results: false,
+                open: None,
+                has_callee: false,
+                has_parent: false,
+            }
+        });
+        self.records.call(homes, origin)
     }
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {
@@ -225,7 +242,7 @@ impl Translator<'_> {
                 );
             }
             match self.words(value)? {
-                Words::One(word) if ty == Type::I1 => args.push(self.to_word(ty, word)),
+                Words::One(word) if ty == Type::I1 => args.push(self.as_word(ty, word)),
                 words => args.extend(words.list()),
             }
         }
@@ -248,7 +265,7 @@ impl Translator<'_> {
         };
         if let (Some(value), Some(ty)) = (data.result, declared.result) {
             let words = match (ty, &results[..]) {
-                (Type::I1, &[word]) => Words::One(self.from_word(ty, word)),
+                (Type::I1, &[word]) => Words::One(self.value_of_word(ty, word)),
                 (_, &[tag, payload]) => Words::Pair(tag, payload),
                 (_, &[word]) => Words::One(word),
                 _ => {

@@ -38,7 +38,7 @@ impl Translator<'_> {
     }
     /// The frame state before the current instruction.
     pub fn state_before(&self, data: &InstData) -> Result<FrameStateId, LowerError> {
-        data.state.ok_or_else(|| LowerError::MissingState { inst: self.inst, when: "before" })
+        data.state.ok_or(LowerError::MissingState { inst: self.inst, when: "before" })
     }
 
     /// Leaves with a state unless the condition is `wanted`; goes on in a new block.

@@ -133,15 +133,15 @@ impl Translator<'_> {
             }
             (Opcode::FloatBits, ..) => {
                 let a = self.one(data)?;
-                self.to_word(Type::F64, a)
+                self.as_word(Type::F64, a)
             }
             (Opcode::BitsFloat, ..) => {
                 let a = self.one(data)?;
-                self.from_word(Type::F64, a)
+                self.value_of_word(Type::F64, a)
             }
             (Opcode::BoolToInt, ..) => {
                 let a = self.one(data)?;
-                self.to_word(Type::I1, a)
+                self.as_word(Type::I1, a)
             }
 
             (Opcode::Icmp, Immediate::IntCondition(condition), _) => {

@@ -54,7 +54,7 @@ fn notes(code: &CompiledCode, records: &Records) -> (BTreeMap<u32, String>, Vec<
             Some(Record::Exit { reason: ExitReason::Invalidated, words }) => {
                 format!("exit: invalidated, {} words of state", words.1 - words.0)
             }
-            Some(Record::Call { roots }) => format!("call, {} roots", roots.1 - roots.0),
+            Some(Record::Call { roots, .. }) => format!("call, {} roots", roots.1 - roots.0),
             None => "leaf call".to_owned(),
         };
         notes.insert(site.ret_addr, note);

@@ -237,7 +237,6 @@ impl<'a> Translator<'a> {
         let Translator { builder, records, .. } = this;
         if let Err(error) = result {
             // An unfinished function can't be finalized; the frontend's buffers are emptied by their next use only if it is.
-            drop(builder);
             scratch.builder = cranelift_frontend::FunctionBuilderContext::new();
             return Err(error);
         }

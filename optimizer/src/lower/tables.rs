@@ -49,6 +49,8 @@ pub(super) enum Record {
     Call {
         /// Range in [`Records::roots`].
         roots: (u32, u32),
+        /// The header of the frame that calls.
+        origin: Option<u32>,
     },
 }
 
@@ -81,10 +83,15 @@ impl Records {
         self.location()
     }
     /// Adds a call with these roots (words of the slot of homes); gives the location for its instruction.
-    pub fn call(&mut self, roots: impl Iterator<Item = (u32, RootKind)>) -> ir::SourceLoc {
+    pub fn call(
+        &mut self,
+        roots: impl Iterator<Item = (u32, RootKind)>,
+        origin: Option<FrameHeader>,
+    ) -> ir::SourceLoc {
+        let origin = origin.map(|header| self.header(header));
         let start = self.roots.len() as u32;
         self.roots.extend(roots);
-        self.list.push(Record::Call { roots: (start, self.roots.len() as u32) });
+        self.list.push(Record::Call { roots: (start, self.roots.len() as u32), origin });
         self.location()
     }
     /// The number of a frame header.
@@ -224,7 +231,7 @@ pub(super) fn build_tables(
                 table.points.push(DeoptPoint { return_offset: site.ret_addr, state });
                 table.reasons.push(*reason);
             }
-            Some(Record::Call { roots }) => {
+            Some(Record::Call { roots, origin }) => {
                 let landing_pad = site.exception_handlers.iter().find_map(|handler| match handler {
                     FinalizedMachExceptionHandler::Default(offset) => Some(*offset),
                     _ => None,
@@ -242,7 +249,7 @@ pub(super) fn build_tables(
                     }));
                     (start, list.len() as u32)
                 });
-                calls.sites.push(CallSite { return_offset: site.ret_addr, landing_pad, roots });
+                calls.sites.push(CallSite { return_offset: site.ret_addr, landing_pad, roots, origin: *origin });
             }
         }
     }

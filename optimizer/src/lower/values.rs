@@ -145,15 +145,15 @@ impl Translator<'_> {
         self.builder.ins().iconst(types::I64, bits as i64)
     }
     /// A value of a type as a 64-bit word: `i1` zero-extended, `f64` as its bits.
-    pub fn to_word(&mut self, ty: Type, value: ir::Value) -> ir::Value {
+    pub fn as_word(&mut self, ty: Type, value: ir::Value) -> ir::Value {
         match ty {
             Type::F64 => self.builder.ins().bitcast(types::I64, ir::MemFlagsData::new(), value),
             Type::I1 => self.builder.ins().uextend(types::I64, value),
             Type::I64 | Type::Ref | Type::Raw | Type::Any => value,
         }
     }
-    /// The inverse of [`Self::to_word`].
-    pub fn from_word(&mut self, ty: Type, word: ir::Value) -> ir::Value {
+    /// The inverse of [`Self::as_word`].
+    pub fn value_of_word(&mut self, ty: Type, word: ir::Value) -> ir::Value {
         match ty {
             Type::F64 => self.builder.ins().bitcast(types::F64, ir::MemFlagsData::new(), word),
             Type::I1 => self.builder.ins().ireduce(types::I8, word),

@@ -21,12 +21,12 @@ unsafe extern "C" fn mixed(
     word: u64,
     last: i64,
 ) -> f64 {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     machine.log = vec![int as u64, float.to_bits(), truth, tag, payload, word, last as u64];
     float * 2.0
 }
 unsafe extern "C" fn windowed(context: *mut Context, window: *mut u64, int: u64) -> bool {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     let distance = (window as usize - machine.window() as usize) as u64;
     machine.log = vec![distance, int];
     int > 5
@@ -70,7 +70,7 @@ fn externs_of_all_types() {
 
 /// What `machine.log` asks for: results are ints 10, 11, … The callee leaves them where the protocol says.
 fn answer(context: *mut Context, first_result: *mut u64) -> Two {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     let count = machine.log[0];
     let words = machine.words();
     let language = machine.language.clone();
@@ -94,10 +94,11 @@ fn answer(context: *mut Context, first_result: *mut u64) -> Two {
     Two(results.first, results.second)
 }
 unsafe extern "C" fn generic(context: *mut Context, place: *mut u64, count: u64, wanted: i64) -> Two {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     let words = machine.words();
     let offset = (place as usize - machine.window() as usize) / 8 / words;
     let args: Vec<u64> =
+        // SAFETY: callee and arguments, inside the machine's stack.
         (0..(count as usize + 1) * words).map(|index| unsafe { *place.add(index) }).collect();
     machine.log.truncate(1);
     machine.log.extend([offset as u64, count, wanted as u64]);
@@ -117,10 +118,11 @@ unsafe extern "C" fn unit_entry(context: *mut Context, window: *mut u64, count: 
     )
 }
 unsafe extern "C" fn unit(context: *mut Context, window: *mut u64, count: u64) -> Two {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     let words = machine.words();
     // SAFETY: inside the machine's stack.
     let place = unsafe { window.sub(words) };
+    // SAFETY: nothing is asked for but what was checked above.
     unsafe { generic(context, place, count, 0) }
 }
 
@@ -147,9 +149,7 @@ fn with_calls(encoding: Encoding) -> Language {
         generic,
         closure_variant: 0,
         unit_recipe: 0,
-        native_variant: 1,
-        native_recipe: 0,
-        native: kind("address"),
+        natives: None,
     });
     language
 }

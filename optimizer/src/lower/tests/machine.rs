@@ -61,6 +61,8 @@ pub struct Machine {
     /// States captured by exits, with their reasons.
     pub exits: Vec<(ExitReason, Vec<Captured>)>,
     /// Objects that were allocated or moved: freed with the machine.
+    /// Boxed, so that an object stays where it is when the list grows.
+    #[allow(clippy::vec_box)]
     heap: Vec<Box<[u64; 4]>>,
     pub moved: usize,
     pub polls: usize,
@@ -122,12 +124,13 @@ unsafe extern "C" fn poll_stub(context: *mut Context) {
     )
 }
 unsafe extern "C" fn poll(context: *mut Context) {
-    let machine = unsafe { Machine::of(context) };
+    let machine = Machine::of(context);
     machine.polls += 1;
     machine.context.poll = 0.into();
     machine.safepoint();
 }
 unsafe extern "C" fn capture(saved: *mut Saved) {
+    // SAFETY: the stub passes what its machine gave it.
     let machine = unsafe { &mut *((*saved).machine as *mut Machine) };
     machine.capture();
 }
@@ -184,9 +187,9 @@ impl Machine {
     pub fn new(maker: &Maker) -> Box<Machine> {
         Machine::run_with(maker, &LowerSettings::default())
     }
-    /// # Safety
-    /// The context is a machine's.
-    pub unsafe fn of<'a>(context: *mut Context) -> &'a mut Machine {
+    /// The machine that a context belongs to. Only for externs, which machines alone call.
+    pub fn of<'a>(context: *mut Context) -> &'a mut Machine {
+        // SAFETY: `run_with` has put the machine's address there; compiled code holds no reference to it meanwhile.
         unsafe { &mut *(*context).host_state.cast() }
     }
     pub fn set_extern(&mut self, function: *const u8) {
@@ -250,6 +253,7 @@ impl Machine {
             (self.context.exit_frame_pointer, self.context.exit_stack_pointer);
         assert_eq!(frame_pointer - stack_pointer, self.image().frame_size as usize, "frame size");
         let slot = (stack_pointer - 8) as *mut usize;
+        // SAFETY: where the return address into the compiled frame stands.
         let offset = (unsafe { *slot } - self.code as usize) as u32;
         let site = self
             .image()
@@ -264,6 +268,7 @@ impl Machine {
         let mut forwarded: HashMap<u64, u64> = HashMap::new();
         for root in roots {
             let place = (frame_pointer as i64 + 8 * root.offset as i64) as *mut u64;
+            // SAFETY: a home in the compiled frame, as its call site says.
             unsafe {
                 match (root.kind, is_pair) {
                     (RootKind::Ref, _) => *place = self.forward(*place, &mut forwarded),
@@ -281,6 +286,7 @@ impl Machine {
             }
         }
         if self.invalidate {
+            // SAFETY: as above.
             unsafe { *slot = self.code as usize + site.landing_pad.expect("a landing pad") as usize };
         }
     }
@@ -288,9 +294,11 @@ impl Machine {
         if let Some(&new) = forwarded.get(&old) {
             return new;
         }
+        // SAFETY: an object of this machine: if it were none, the test would have failed already.
         let words = unsafe { *(old as *const [u64; 4]) };
         assert_ne!(words[1], 0xdead_dead, "a root was moved before: {old:#x}");
         let new = self.object(0);
+        // SAFETY: as above.
         unsafe {
             *(new as *mut [u64; 4]) = words;
             *(old as *mut [u64; 4]) = [0xdead_dead; 4];
@@ -308,11 +316,12 @@ impl Machine {
         let mut at = table.points[point].state as usize;
         let saved = &self.saved;
         assert_eq!(saved.frame_pointer - saved.stack_pointer, self.image().frame_size as u64, "frame size");
+        // SAFETY: a word of the frame that stands below the exit stub.
         let frame_word =
             |offset: i16| unsafe { *((saved.frame_pointer as i64 + 8 * offset as i64) as *const u64) };
         assert_eq!(
             frame_word(self.image().window_home),
-            unsafe { self.stack.as_ptr().add(self.base) } as u64,
+            self.stack[self.base..].as_ptr() as u64,
             "window home"
         );
         let word = |place: Place| match place {

@@ -143,7 +143,7 @@ fn slots_window_and_host_state() {
 }
 
 unsafe extern "C" fn slow(context: *mut Context, object: u64) {
-    unsafe { Machine::of(context) }.log.push(object);
+    Machine::of(context).log.push(object);
 }
 
 #[test]

@@ -12,18 +12,18 @@ use surmise_ir::opcode::*;
 use surmise_ir::types::Type;
 
 unsafe extern "C" fn collect(context: *mut Context) {
-    unsafe { Machine::of(context) }.safepoint();
+    Machine::of(context).safepoint();
 }
 unsafe extern "C" fn collect_any(context: *mut Context) -> Two {
-    unsafe { Machine::of(context) }.safepoint();
+    Machine::of(context).safepoint();
     Two(2, 99)
 }
 unsafe extern "C" fn collect_word(context: *mut Context) -> u64 {
-    unsafe { Machine::of(context) }.safepoint();
+    Machine::of(context).safepoint();
     (99 << 1) | 1
 }
 unsafe extern "C" fn collect_bool(context: *mut Context) -> u64 {
-    unsafe { Machine::of(context) }.safepoint();
+    Machine::of(context).safepoint();
     1
 }
 
@@ -79,7 +79,7 @@ fn roots_move_at_every_safepoint_of_a_loop() {
         let p = maker.value(Opcode::Load, &[object], Immediate::Field(first));
         let q = maker.value(Opcode::Load, &[y], Immediate::Field(second));
         let r = maker.value(Opcode::Load, &[c], Immediate::Field(first));
-        let t = maker.op(Opcode::Iadd, &[p, q]);
+        let t = maker.op(Opcode::Isub, &[p, q]);
         let t = maker.op(Opcode::Imul, &[t, r]);
         call(&mut maker, id, None);
         let next_sum = maker.op(Opcode::Iadd, &[sum, t]);
@@ -100,8 +100,8 @@ fn roots_move_at_every_safepoint_of_a_loop() {
             boxed(&language, "int", 10),
             boxed(&language, "object", c),
         ];
-        let expected: u64 = (0..10).map(|i| 3 * if i % 2 == 0 { 2000 + 101 } else { 100 + 2001 }).sum();
-        assert_eq!(machine.result(&args), boxed(&language, "int", expected));
+        let expected: i64 = (0..10).map(|i| 3 * if i % 2 == 0 { 2000 - 101 } else { 100 - 2001 }).sum();
+        assert_eq!(machine.result(&args), boxed(&language, "int", expected as u64));
         assert_eq!(machine.moved, 3 * 20, "{encoding:?}");
     }
 }
@@ -270,13 +270,15 @@ fn guards_behind_calls_find_values_in_homes() {
         assert_eq!(exit.header.pc, Pc(1 + truth as u32));
         for (index, (register, value)) in exit.registers.iter().enumerate() {
             // SAFETY: the machine's heap keeps the object.
-            assert_eq!(
-                (*register as usize, unsafe { *(value[1] as *const u64) }),
-                (index, index as u64 * 10)
-            );
+            let first = unsafe { *(value[1] as *const u64) };
+            assert_eq!((*register as usize, first), (index, index as u64 * 10));
         }
     }
     let listing = machine.lowered.listing.as_ref().unwrap();
-    let stores = listing.lines().filter(|line| line.contains("mov      qword ptr [rsp")).count();
-    assert!(stores <= 12 * 2 + 4, "homes are stored once, not before each call:\n{listing}");
+    let is_store = |line: &&str| line.contains("movq     %") && line.ends_with("(%rsp)");
+    let stores = listing.lines().filter(is_store).count();
+    assert!(
+        (24..56).contains(&stores),
+        "{stores} stores: homes are stored once, not before each call\n{listing}"
+    );
 }
