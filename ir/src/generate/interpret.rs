@@ -1,6 +1,6 @@
 //! The interpreter of random programs. It can be entered at any resume point.
 
-use super::language::{CELL, NIL, World, extern_, guest, is_value};
+use super::language::{CELL, Logged, NIL, World, extern_, guest, is_value};
 use super::program::{Code, Program, Test};
 use crate::entity::Pc;
 use crate::evaluate::{Boxed, Datum, RebuiltFrame, Results, Stop};
@@ -99,7 +99,9 @@ pub fn interpret(
         let code = program.code[frame.pc.0 as usize];
         let register = |register: u16| frame.registers[usize::from(register)];
         let (memory, seen) = (&mut world.host.memory, &world.observations);
+        let mut operands = Vec::new();
         let mut call = |name: &str, args: &[Boxed]| {
+            operands.extend_from_slice(args);
             debug_assert!(args.iter().all(|&arg| is_value(language, arg)));
             let args: Vec<Datum> = args.iter().map(|&arg| Datum::Any(arg)).collect();
             extern_(language, name, memory, seen, &args)
@@ -129,9 +131,13 @@ pub fn interpret(
             Code::JumpIf(Test::Truthy(a), ..) => call("slow_truthy", &[register(a)]),
             Code::Call { first, count, .. } => {
                 let args: Vec<Boxed> = (first..first + count).map(register).collect();
+                operands.clone_from(&args);
                 Ok(Some(Datum::Any(guest(language, memory, seen, &args))))
             }
         };
+        if let (Some(log), Ok(result)) = (&mut world.log, &result) {
+            log.push(Logged { pc: frame.pc, operands, result: *result });
+        }
         match result {
             Ok(result) => frame.finish(code, result).expect("the instruction takes its own result"),
             Err(Stop::Throw) => return End::Thrown,

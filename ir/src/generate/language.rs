@@ -1,5 +1,6 @@
 //! The language *mini* and its world: what its externs do.
 
+use crate::entity::Pc;
 use crate::evaluate::model::{Memory, ModelHost};
 use crate::evaluate::{Boxed, Datum, GuestCall, Stop, boxing};
 use crate::language::Language;
@@ -38,6 +39,19 @@ pub struct World<'l> {
     pub host: ModelHost<'l>,
     /// What was seen.
     pub observations: Observations,
+    /// What the interpreter did, if it is to be kept: what a host's type log is made from.
+    pub log: Option<Vec<Logged>>,
+}
+
+/// One operation that the interpreter did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Logged {
+    /// The bytecode instruction.
+    pub pc: Pc,
+    /// Its operands (a call's arguments).
+    pub operands: Vec<Boxed>,
+    /// Its result.
+    pub result: Option<Datum>,
 }
 
 /// A fresh world with these arguments in the window.
@@ -53,7 +67,7 @@ pub fn world<'l>(language: &'l Language, args: &[Boxed]) -> World<'l> {
     let seen = observations.clone();
     host.guest =
         Some(Box::new(move |memory, call: &GuestCall| Ok(vec![guest(language, memory, &seen, &call.args)])));
-    World { host, observations }
+    World { host, observations, log: None }
 }
 
 /// A value in words, cells with what they hold, no addresses.

@@ -21,7 +21,7 @@ mod trial;
 
 pub use function::random_function;
 pub use interpret::{End, Frame, interpret};
-pub use language::{World, describe, language, world};
+pub use language::{Logged, World, describe, language, world};
 pub use program::{Code, Program, Test};
 pub use trial::{Outcome, Trial};
 
