@@ -311,12 +311,19 @@ pub struct CallProtocol {
     pub closure_variant: u8,
     /// The recipe class of units (type `raw`).
     pub unit_recipe: u32,
-    /// The log's fact variant "native function w0 with intrinsic number w1 was called"; w0 is a slot of class `native_recipe`.
-    pub native_variant: u8,
+    /// Native functions as values, if the language has such.
+    pub natives: Option<NativeProtocol>,
+}
+
+/// How calls of native functions are told apart.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NativeProtocol {
+    /// The log's fact variant "native function w0 with intrinsic number w1 was called"; w0 is a slot of class `recipe`.
+    pub variant: u8,
     /// The recipe class of native functions (type `ref`).
-    pub native_recipe: u32,
+    pub recipe: u32,
     /// The kind of native functions.
-    pub native: KindId,
+    pub kind: KindId,
 }
 
 /// The write barrier: after a collector-managed value was stored into `object`, if `object.flags & mask == trigger` then

@@ -1,11 +1,11 @@
 //! Step 6: the way back. Where a guess failed, frames are rebuilt, and go on in the interpreter.
 
-use crate::machine::{Frame, Machine, check_call};
+use crate::machine::{Frame, Machine, check_room};
 use crate::value::Word;
 use surmise::deopt::host::{Activation, GuestResults, Host, Thrown};
 use surmise::deopt::rebuild::{FrameImage, RebuildPlan};
 use surmise::deopt::runloop::Runloop;
-use surmise::ir::entity::{Pc, UnitId};
+use surmise::ir::entity::UnitId;
 use surmise::ir::frame_state::{ResumePoint, When};
 use surmise::ir::language::Encoding;
 
@@ -45,11 +45,8 @@ impl Host for Machine {
     fn allocate_frames(&mut self, _: &Runloop<Self>, plan: &RebuildPlan) -> Result<(), Thrown> {
         self.frames.reserve(plan.frames().len());
         for image in plan.frames() {
-            // A frame that has run nothing yet has not been checked yet.
-            let is_new = image.resume() == ResumePoint::before(Pc(0)) && image.callee().is_none();
-            let count = plan.argument_count().filter(|_| is_new).map(|count| count as usize);
             let function = &self.functions[self.number_of(image.unit())];
-            let checked = check_call(function, self.index_of(image.window()), count);
+            let checked = check_room(function, self.index_of(image.window()));
             checked.map_err(|error| self.throw(error))?;
         }
         Ok(())

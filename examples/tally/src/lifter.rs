@@ -10,9 +10,8 @@ use surmise::ir::builder::FunctionBuilder;
 use surmise::ir::entity::{Block, KindId, Pc, Register, UnitId, Value};
 use surmise::ir::frame_state::{ResumePoint, When};
 use surmise::ir::function::{Entry, Function, Immediate, Wanted};
-use surmise::ir::guard::GuardReason;
 use surmise::ir::language::{Language, Recipe};
-use surmise::ir::opcode::{IntCondition, Opcode};
+use surmise::ir::opcode::Opcode;
 use surmise::unit::{LiftError, UnitSource};
 
 /// A function as a unit: its code, and which registers are live where.
@@ -158,31 +157,16 @@ impl Lifter<'_> {
             let value = self.builder.value(Opcode::Argument, &[], Immediate::Register(register));
             self.builder.write_register(register, value);
         }
-        let body = self.blocks[start].expect("the entry is a leader");
-        if entry != Entry::Call {
-            self.at(start);
-            self.builder.poll();
-            self.builder.jump(body);
-            return Ok(());
+        if entry == Entry::Call {
+            let none = self.kind("none")?;
+            let none = self.builder.boxed(none, None);
+            for local in self.code.parameters..self.code.locals {
+                self.builder.write_register(Register(local), none);
+            }
         }
-        let none = self.kind("none")?;
-        let none = self.builder.boxed(none, None);
-        for local in self.code.parameters..self.code.locals {
-            self.builder.write_register(Register(local), none);
-        }
-        // With the wrong number of arguments the interpreter goes on: it raises the error.
-        let count = self.builder.value(Opcode::ArgumentCount, &[], Immediate::None);
-        let right = self.int(self.code.parameters.into());
-        let is_right = Immediate::IntCondition(IntCondition::Equal);
-        let is_right = self.builder.value(Opcode::Icmp, &[count, right], is_right);
         self.at(start);
         self.builder.poll();
-        let wrong = self.builder.create_block();
-        self.builder.branch(is_right, body, wrong);
-        self.builder.switch_to(wrong);
-        self.builder.seal(wrong);
-        self.at(start);
-        self.builder.deoptimize(GuardReason::Condition);
+        self.builder.jump(self.block(start));
         Ok(())
     }
 

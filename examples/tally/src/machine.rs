@@ -196,8 +196,9 @@ impl Machine {
         if function.plugged.entry.is_compiled() {
             return self.enter(function.plugged.entry.code(), window, count); // Surmise
         }
-        check_call(function, window, Some(count))?;
-        for local in usize::from(function.code.parameters)..usize::from(function.code.locals) {
+        check_room(function, window)?;
+        // Missing arguments are `none`, and so are the other locals; arguments that are too many are dropped.
+        for local in count.min(function.code.parameters.into())..function.code.locals.into() {
             self.set(window + local, Word::NONE);
         }
         self.frames.push(Frame { function: function.code.number, base: window, pc: 0 });
@@ -268,12 +269,9 @@ fn display(value: Word) -> String {
     }
 }
 
-/// Whether a function can be called with so many arguments at `window`.
-pub fn check_call(function: &Function, window: usize, count: Option<usize>) -> Result<(), Error> {
+/// Whether there is room on the stack for a function's registers.
+pub fn check_room(function: &Function, window: usize) -> Result<(), Error> {
     let code = &function.code;
-    if let Some(count) = count.filter(|&count| count != usize::from(code.parameters)) {
-        return fail(code.line, format!("'{}' takes {} arguments, not {count}", code.name, code.parameters));
-    }
     if window + usize::from(code.registers) > STACK_WORDS {
         return fail(code.line, format!("stack overflow in '{}'", code.name));
     }

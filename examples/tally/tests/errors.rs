@@ -42,13 +42,14 @@ fn operations_name_their_line() {
 }
 
 #[test]
-fn calls_with_the_wrong_number_of_arguments() {
-    let first = "push 5\ncall 1";
-    check(
-        &hot("value", "get value\nreturn", first, "push 5\npush 6", 2),
-        "! line 1: 'body' takes 1 arguments, not 2\n",
-    );
-    check(&hot("value", "get value\nreturn", first, "", 0), "! line 1: 'body' takes 1 arguments, not 0\n");
+fn missing_arguments_are_none_and_others_are_dropped() {
+    // `other` is a parameter, `local` is not; the fourth argument would stand in its register.
+    let body = "local local\nget value\nprint\nget other\nprint\nget local\nprint\npush 0\nreturn";
+    let hot = |arguments: &str, count| hot("value other", body, "push 5\npush 6\ncall 2", arguments, count);
+    let usual = "5\n6\nnone\n".repeat(500);
+    check(&hot("", 0), &format!("{usual}none\nnone\nnone\n0\n"));
+    check(&hot("push 1", 1), &format!("{usual}1\nnone\nnone\n0\n"));
+    check(&hot("push 1\npush 2\npush 3", 3), &format!("{usual}1\n2\nnone\n0\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{modes, output};
+use surmise::config::Config;
 
 fn check(name: &str, source: &str) {
     let expected: String = (source.lines())
@@ -34,3 +35,19 @@ macro_rules! programs {
 }
 
 programs! { sum fibonacci text change overflow }
+
+/// A guess of a case's template (products stay small) that keeps failing is given up, and the function is compiled without it.
+#[test]
+fn an_overflow_guard_that_keeps_failing_is_given_up() {
+    let source = "function main\nlocal round product\npush 0\nset round\n\
+                  again:\nget round\npush 3000000000\nmul\nset product\n\
+                  get round\npush 1\nadd\nset round\nget round\npush 100000\nless\njump_if again\nget product\nprint\nreturn_\n"
+        .replace("return_", "push 0\nreturn\nend");
+    let config = Config { blocking: true, ..Config::default() };
+    let (text, statistics) = output(&source, Some(config));
+    assert_eq!(text, "299997000000000\n");
+    let statistics = statistics.expect("Surmise is plugged in");
+    // Each candidate that makes the guess is thrown away after some failures; the last one does without it.
+    assert!(statistics.plug.deopts.iter().sum::<u64>() < 40, "{statistics:#?}");
+    assert!(statistics.plug.installed > statistics.plug.retired, "{statistics:#?}");
+}

@@ -10,7 +10,7 @@ use crate::entity::{AliasClass, UnitId};
 use crate::function::{Entry, Function};
 use crate::language::{
     CallProtocol, Case, Effects, Encoding, Extern, Field, Intrinsic, Kind, KindForm, Language, Layout,
-    MemoryType, OperandPattern, Operation, Reach, RecipeClass, WordPayload, WordUse, WriteBarrier,
+    MemoryType, NativeProtocol, OperandPattern, Operation, Reach, RecipeClass, WordPayload, WordUse, WriteBarrier,
 };
 use crate::types::Type;
 use smallvec::SmallVec;
@@ -213,7 +213,7 @@ fn declare_calls(parser: &mut Parser, language: &mut Language) -> Result<(), Par
         read(parser)
     }
     let language_ = &*language;
-    let calls = CallProtocol {
+    let mut calls = CallProtocol {
         closure: line(parser, "closure", |parser| kind(parser, language_))?,
         unit: line(parser, "unit", |parser| field(parser, language_))?,
         entry: line(parser, "entry", |parser| field(parser, language_))?,
@@ -222,11 +222,17 @@ fn declare_calls(parser: &mut Parser, language: &mut Language) -> Result<(), Par
             parser.number("a fact variant, below 256")
         })?,
         unit_recipe: line(parser, "unit_recipe", |parser| recipe_class(parser, language_))?,
-        native_variant: line(parser, "native_variant", |parser| parser.number("a fact variant, below 256"))?,
-        native_recipe: line(parser, "native_recipe", |parser| recipe_class(parser, language_))?,
-        native: line(parser, "native", |parser| kind(parser, language_))?,
+        natives: None,
     };
     parser.skip_separators();
+    if parser.at_word("native_variant") {
+        calls.natives = Some(NativeProtocol {
+            variant: line(parser, "native_variant", |parser| parser.number("a fact variant, below 256"))?,
+            recipe: line(parser, "native_recipe", |parser| recipe_class(parser, language_))?,
+            kind: line(parser, "native", |parser| kind(parser, language_))?,
+        });
+        parser.skip_separators();
+    }
     parser.expect("}")?;
     language.calls = Some(calls);
     Ok(())

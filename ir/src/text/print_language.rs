@@ -170,9 +170,11 @@ impl LanguageText<'_> {
         writeln!(f, "  generic {}", self.extern_name(calls.generic))?;
         writeln!(f, "  closure_variant {}", calls.closure_variant)?;
         writeln!(f, "  unit_recipe {}", self.recipe_name(calls.unit_recipe))?;
-        writeln!(f, "  native_variant {}", calls.native_variant)?;
-        writeln!(f, "  native_recipe {}", self.recipe_name(calls.native_recipe))?;
-        writeln!(f, "  native {}", self.kind_name(calls.native))?;
+        if let Some(natives) = &calls.natives {
+            writeln!(f, "  native_variant {}", natives.variant)?;
+            writeln!(f, "  native_recipe {}", self.recipe_name(natives.recipe))?;
+            writeln!(f, "  native {}", self.kind_name(natives.kind))?;
+        }
         writeln!(f, "}}")
     }
     fn operation(&self, f: &mut Formatter<'_>, operation: &Operation) -> fmt::Result {

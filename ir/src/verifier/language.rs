@@ -216,14 +216,16 @@ impl<'a> Check<'a> {
         let language = self.language;
         if let Some(calls) = &language.calls {
             self.kind("calls", "closure", calls.closure);
-            self.kind("calls", "native", calls.native);
             self.field("calls", "unit", calls.unit, |memory| memory == MemoryType::Full(Type::Raw));
             self.field("calls", "entry", calls.entry, |memory| memory == MemoryType::Full(Type::Raw));
             self.extern_("calls", "generic", calls.generic, &[Type::Raw, Type::I64, Type::I64], |result| {
                 result == Some(Type::Any)
             });
             self.recipe("calls", "unit_recipe", calls.unit_recipe, Type::Raw);
-            self.recipe("calls", "native_recipe", calls.native_recipe, Type::Ref);
+            if let Some(natives) = &calls.natives {
+                self.kind("calls", "native", natives.kind);
+                self.recipe("calls", "native_recipe", natives.recipe, Type::Ref);
+            }
         }
         if let Some(barrier) = &language.barrier {
             self.field("barrier", "flags", barrier.flags, |memory| memory.value_type() == Type::I64);

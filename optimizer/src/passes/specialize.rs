@@ -470,11 +470,11 @@ impl<'a> Walk<'a, '_> {
     fn intrinsic(&mut self, data: &InstData, site: &SiteProfile) -> Option<Option<Value>> {
         let Immediate::Call(info) = data.immediate else { return None };
         let language = self.language;
-        let protocol = language.calls.as_ref()?;
+        let natives = language.calls.as_ref()?.natives.as_ref()?;
         let (variant, words) = site.fact()?;
         let &[native, number, ..] = &words[..] else { return None };
         let wanted_one_at_most = matches!(info.wanted, Wanted::Fixed(0 | 1));
-        if *variant != protocol.native_variant || info.open_arguments || !wanted_one_at_most {
+        if *variant != natives.variant || info.open_arguments || !wanted_one_at_most {
             return None;
         }
         let intrinsic = language.intrinsics.iter().find(|intrinsic| intrinsic.number == number)?;
@@ -483,11 +483,11 @@ impl<'a> Walk<'a, '_> {
         let choice = self.choose(&intrinsic.cases, args, info.site, Some(site))?;
         let state = data.state?;
         let callee = match self.proved_kind(data.args[0]) {
-            Some(kind) if kind == protocol.native => self.payload(data.args[0]),
+            Some(kind) if kind == natives.kind => self.payload(data.args[0]),
             Some(_) => return None,
-            None => self.guard_kind(data.args[0], protocol.native, GuardReason::Callee, state),
+            None => self.guard_kind(data.args[0], natives.kind, GuardReason::Callee, state),
         };
-        let slot = self.emit_slot(Recipe { class: protocol.native_recipe, words: [u64::from(native), 0] });
+        let slot = self.emit_slot(Recipe { class: natives.recipe, words: [u64::from(native), 0] });
         let expected = self.function.result(slot);
         let same = self.emit(InstData::new(Opcode::RefEqual, &[callee, expected], Immediate::None));
         let same = self.function.result(same);
