@@ -3,6 +3,12 @@
 //! `pc`, `base`, `constants` and `prototype` are locals that the compiler keeps in registers; everything else is in the frame. A slow
 //! path is a call that takes `pc` and `base` and returns the next `pc`, or one of three small numbers ([`RELOAD`], [`THROW`],
 //! [`EXIT`]): one comparison at the site, and the rest of the loop's state survives in callee-saved registers.
+//!
+//! The operations are dispatched by one indirect jump through the table that the compiler makes of the `match`. Measured against
+//! it, on loops of a dozen of these operations: handlers of the same code in a table, each ending in a call of the next one,
+//! which the compiler turned into jumps. A loop over array elements with unpredictable branches took 12 % less time that way, one of
+//! arithmetic took 24 % more. That is no gain to pay for with what stable Rust does not promise: that the calls become
+//! jumps in every profile (the stack would overflow where they don't).
 
 use crate::bytecode::{Instruction, Op};
 use crate::cache::{CACHE_EVENT_KEY, CacheKind};
@@ -61,7 +67,8 @@ const SWITCH: u32 = u32::MAX;
 pub unsafe fn run_loop(state: &mut State, entry: *mut Frame) -> Result<u32, Throw> {
     loop {
         // SAFETY: handed on.
-        let result = unsafe { if state.logging { run::<true>(state, entry) } else { run::<false>(state, entry) } };
+        let result =
+            unsafe { if state.logging { run::<true>(state, entry) } else { run::<false>(state, entry) } };
         match result {
             Ok(SWITCH) => {}
             result => return result,
@@ -126,7 +133,8 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
             macro_rules! back_edge {
                 () => {
                     (*prototype).unit.counter -= 1;
-                    if (*prototype).unit.counter < 0 || state.heap.requested != 0 {
+                    // One branch for both.
+                    if u8::from((*prototype).unit.counter < 0) | state.heap.requested != 0 {
                         slow!(hook);
                     }
                 };
@@ -174,6 +182,10 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                         let (x, y): (*const Value, *const Value) = (reg!(i.b), $y);
                         if (*x).tag == INT && (*y).tag == INT {
                             set_int!(i.a, $int((*x).payload as i64, (*y).payload as i64));
+                            continue;
+                        }
+                        if (*x).tag == FLOAT && (*y).tag == FLOAT {
+                            set_float!(i.a, $float((*x).as_float(), (*y).as_float()));
                             continue;
                         }
                         let (mut a, mut b) = (0.0, 0.0);
