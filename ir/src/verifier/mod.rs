@@ -26,7 +26,8 @@
 //! 9. **States where they are due.** Guards, polls, `deoptimize`, operations and guest calls carry a state in `state`; polls,
 //!    operations and guest calls one *before*. Guest calls, and operations and externs that may run guest code, carry a state
 //!    *after* in `after`. A `branch` may carry a state, operations and externs an *after* state that they don't need; no
-//!    other instruction carries any. Only guards have a `site` and are `pinned`.
+//!    other instruction carries any. Only guards, and `deoptimize`s that were guards, have
+//!    a `site` and are `pinned`.
 //! 10. **Frames** [4]. Frames form a tree with frame 0 as its root. A state of frame 0 has neither callee nor parent; a state of
 //!     an inlined frame has a callee, and its parent is a state of the frame's parent, *after* the call, with no results.
 //! 11. **Frame states** [4]. Registers ascend, lie in the frame, and hold boxed values, as callee and results do; the length of

@@ -102,10 +102,12 @@ fn check_due(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
         }
         _ => {}
     }
-    if data.site.is_some() && !data.opcode.is_guard() {
+    // A guard that is known to fail became a `deoptimize`: it still speaks of the same guess.
+    let is_guess = data.opcode.is_guard() || data.opcode == Opcode::Deoptimize;
+    if data.site.is_some() && !is_guess {
         report.at_inst(Rule::StatesDue, block, inst, "only guards have sites");
     }
-    if data.pinned && !data.opcode.is_guard() {
+    if data.pinned && !is_guess {
         report.at_inst(Rule::StatesDue, block, inst, "only guards are pinned");
     }
 }
