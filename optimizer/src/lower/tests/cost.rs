@@ -105,3 +105,18 @@ fn compile_time() {
     let maker = guarded_loop(8, 6, true);
     println!("{}", lower(&maker.function, &maker.language, &settings, &target).unwrap().listing.unwrap());
 }
+
+/// Something for a profiler to look at.
+#[test]
+#[ignore = "a measurement"]
+fn compile_small_functions_again_and_again() {
+    let target = Target::with_verifier(false).unwrap();
+    let maker = guarded_loop(8, 1, true);
+    let start = thread_time();
+    for _ in 0..2000 {
+        std::hint::black_box(
+            lower(&maker.function, &maker.language, &LowerSettings::default(), &target).unwrap(),
+        );
+    }
+    println!("{:.0} us each", (thread_time() - start) * 500.0);
+}
