@@ -36,7 +36,13 @@ fn profile(language: &Language, trial: &Trial, random: &mut Random) -> UnitProfi
     let log = world.log.unwrap_or_default();
     let kept = if lies { log.len() / 2 } else { log.len() };
     for logged in &log[..kept] {
-        let operands: SmallVec<[KindId; 3]> = logged.operands.iter().map(|&value| kind(value)).collect();
+        let mut operands: SmallVec<[KindId; 3]> = logged.operands.iter().map(|&value| kind(value)).collect();
+        // No log says that a value is of two kinds at once.
+        if let [a, b] = logged.operands[..]
+            && a == b
+        {
+            operands[1] = operands[0];
+        }
         profile.add(Event::Operands(logged.pc, operands));
         if let Some(result) = logged.result.and_then(|result| result.boxed()) {
             profile.add(Event::Result(logged.pc, kind(result)));
