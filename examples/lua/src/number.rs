@@ -5,6 +5,8 @@ use std::io::Write;
 use crate::object::LuaString;
 use crate::value::{Tag, Value};
 
+/// Integers up to here are floats without loss.
+const EXACT: i64 = 1 << 53;
 /// Longest text of a number, with room to spare.
 const TEXT: usize = 48;
 
@@ -103,7 +105,7 @@ pub fn shift_left(a: i64, b: i64) -> i64 {
 
 /// `a < b` of an integer and a float, exactly.
 pub fn int_less_float(a: i64, b: f64) -> bool {
-    if -(1i64 << 53) <= a && a <= 1i64 << 53 {
+    if (-EXACT..=EXACT).contains(&a) {
         return (a as f64) < b;
     }
     if b >= 9_223_372_036_854_775_808.0 {
@@ -119,7 +121,7 @@ pub fn int_less_float(a: i64, b: f64) -> bool {
 
 /// `a <= b` of an integer and a float, exactly.
 pub fn int_less_equal_float(a: i64, b: f64) -> bool {
-    if -(1i64 << 53) <= a && a <= 1i64 << 53 {
+    if (-EXACT..=EXACT).contains(&a) {
         return (a as f64) <= b;
     }
     if b >= 9_223_372_036_854_775_808.0 {

@@ -15,6 +15,11 @@
 //!
 //! A variadic function's frame stands above its actual arguments: `function, actual arguments, function again, R0..`.
 
+#![allow(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the rule for pointers in the module comment of `object`"
+)]
+
 use crate::bytecode::{Instruction, Prototype};
 use crate::value::Value;
 

@@ -6,6 +6,11 @@
 //! `equals`, `less_than`, `to_display_string`, …). Across those, values must lie in the argument window
 //! ([`State::reserve`] makes it larger) and be read again.
 
+#![allow(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the rule for pointers in the module comment of `object`"
+)]
+
 use std::io::IsTerminal;
 
 use smallvec::SmallVec;

@@ -32,7 +32,7 @@ impl State {
                 | Op::LessEqualInt
                 | Op::GreaterInt
                 | Op::GreaterEqualInt => {
-                    if !value.is_falsy() == (i.c & 1 != 0) {
+                    if value.is_falsy() == (i.c & 1 == 0) {
                         (*frame).pc = pc.offset(i.d as isize);
                     }
                 }
