@@ -13,7 +13,7 @@ use crate::table::{CallSite, CallSites, DeoptTable};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use surmise_ir::entity::{KindId, Register, UnitId};
+use surmise_ir::entity::{KindId, Pc, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
 use thiserror::Error;
@@ -121,6 +121,13 @@ impl Candidate {
             .binary_search_by_key(&return_offset, |point| point.return_offset)
             .ok()
             .map(|point| point as u32)
+    }
+    /// Where a frame that is in a call is in its unit's bytecode, by the call's return address.
+    pub fn place_of(&self, return_address: usize) -> Option<(UnitId, Pc)> {
+        let offset = u32::try_from(return_address.checked_sub(self.start)?).ok()?;
+        let site = self.calls.sites.binary_search_by_key(&offset, |site| site.return_offset).ok()?;
+        let header = self.deopt.headers.get(self.calls.sites[site].origin? as usize)?;
+        Some((header.unit, header.pc))
     }
     pub(crate) fn call_site(&self, site: u32) -> &CallSite {
         &self.calls.sites[site as usize]

@@ -178,6 +178,9 @@ pub struct CallSite {
     pub landing_pad: Option<u32>,
     /// Range in [`CallSites::roots`].
     pub roots: (u32, u32),
+    /// Where the frame is in its unit's bytecode, for messages and tracebacks: the innermost frame's header in
+    /// [`DeoptTable::headers`], if that is known.
+    pub origin: Option<u32>,
 }
 
 /// All call sites of a candidate.

@@ -8,7 +8,9 @@
 //! Protocol: create blocks; for each, `switch_to`, then instructions, then a terminator; `seal` a block once all jumps to it
 //! are there (a loop's header after its back-edges); `finish` seals what is left.
 
-use crate::entity::{Block, ExternId, FrameId, FrameStateId, Inst, KindId, OperationId, Pc, Register, UnitId, Value};
+use crate::entity::{
+    Block, ExternId, FrameId, FrameStateId, Inst, KindId, OperationId, Pc, Register, UnitId, Value,
+};
 use crate::frame_state::{FrameState, ResumePoint, When};
 use crate::function::{BlockCall, CallInfo, Entry, Function, Immediate, InstData, ValueDef, Wanted};
 use crate::language::{Language, Recipe};
@@ -56,7 +58,15 @@ impl<'a> FunctionBuilder<'a> {
         let block = function.add_block();
         let mut states: SecondaryMap<Block, BlockState> = SecondaryMap::new();
         states[block].sealed = true;
-        FunctionBuilder { function, language, block, states, place: Place::default(), open: None, aliases: FxHashMap::default() }
+        FunctionBuilder {
+            function,
+            language,
+            block,
+            states,
+            place: Place::default(),
+            open: None,
+            aliases: FxHashMap::default(),
+        }
     }
 
     /// The language.
@@ -98,7 +108,12 @@ impl<'a> FunctionBuilder<'a> {
     /// Says which bytecode instruction comes next: `live_before` are the registers live before it, `live_after` those live
     /// after it, its own results not counted.
     pub fn at(&mut self, pc: Pc, live_before: &[Register], live_after: &[Register]) {
-        self.place = Place { pc: Some(pc), live_before: live_before.to_vec(), live_after: live_after.to_vec(), before: None };
+        self.place = Place {
+            pc: Some(pc),
+            live_before: live_before.to_vec(),
+            live_after: live_after.to_vec(),
+            before: None,
+        };
     }
     /// Says that an open run of `count` values stands in the window from `register` on; `None` when it was consumed. It
     /// becomes part of the frame states made from here on.
@@ -107,7 +122,10 @@ impl<'a> FunctionBuilder<'a> {
         self.place.before = None;
     }
     fn state(&mut self, when: When) -> FrameStateId {
-        let pc = self.place.pc.expect("the lifter says where it is before it emits an instruction that needs a frame state");
+        let pc = self
+            .place
+            .pc
+            .expect("the lifter says where it is before it emits an instruction that needs a frame state");
         if when == When::Before
             && let Some(state) = self.place.before
         {
@@ -189,7 +207,9 @@ impl<'a> FunctionBuilder<'a> {
     }
     /// A parameter that is always itself or one other value is that value.
     fn remove_if_trivial(&mut self, block: Block, param: Value) -> Value {
-        let ValueDef::Param(_, position) = self.function.values[param].def else { return self.resolve(param) };
+        let ValueDef::Param(_, position) = self.function.values[param].def else {
+            return self.resolve(param);
+        };
         let position = position as usize;
         let mut same = None;
         for predecessor in self.states[block].predecessors.clone() {
@@ -262,7 +282,13 @@ impl<'a> FunctionBuilder<'a> {
         self.function.insts[inst].result
     }
     /// A call of a guest value. `args` are the callee, the fixed arguments, and with `open_arguments` the number of further ones.
-    pub fn call_guest(&mut self, window: Register, args: &[Value], wanted: Wanted, open_arguments: bool) -> Option<Value> {
+    pub fn call_guest(
+        &mut self,
+        window: Register,
+        args: &[Value],
+        wanted: Wanted,
+        open_arguments: bool,
+    ) -> Option<Value> {
         let site = self.place.pc.expect("the lifter says where it is before it emits a call");
         let info = CallInfo { window, wanted, open_arguments, site };
         let mut data = InstData::new(Opcode::CallGuest, args, Immediate::Call(info));
@@ -333,10 +359,8 @@ impl<'a> FunctionBuilder<'a> {
                 break;
             }
         }
-        let mut function = std::mem::replace(
-            &mut self.function,
-            Function::new("", UnitId::default(), Entry::Template, 0),
-        );
+        let mut function =
+            std::mem::replace(&mut self.function, Function::new("", UnitId::default(), Entry::Template, 0));
         for data in function.insts.values_mut() {
             data.map_operands(|value| self.resolve(value));
         }

@@ -402,7 +402,10 @@ impl Language {
     /// The field `layout.field` by its full name.
     pub fn field(&self, full_name: &str) -> Option<FieldId> {
         let (layout, name) = full_name.split_once('.')?;
-        self.fields.iter().find(|(_, f)| f.name == name && self.layouts[f.layout].name == layout).map(|(id, _)| id)
+        self.fields
+            .iter()
+            .find(|(_, f)| f.name == name && self.layouts[f.layout].name == layout)
+            .map(|(id, _)| id)
     }
     /// The recipe class with this name.
     pub fn recipe_class(&self, name: &str) -> Option<u32> {

@@ -185,7 +185,7 @@ opcodes! {
     // The frame and its surroundings.
     Slot = "slot", Slot, [], *, Pure: "What a spesh slot holds.";
     HostState = "host_state", None, [], Raw, Pure: "The address of the host's own state, as given at registration of the runloop.";
-    Argument = "argument", Register, [], Any, Read: "The boxed value in this register of the window, at entry. Only in the entry block.";
+    Argument = "argument", Register, [], Any, Read: "The boxed value in this register of the window, at entry; the absent value (the first kind without payload) for an argument that was not passed. Only in the entry block.";
     ArgumentCount = "argument_count", None, [], I64, Pure: "How many arguments the caller passed. Only in function entries.";
     SelfClosure = "self_closure", None, [], Any, Read: "The boxed callee of this frame (register -1 of the window), at entry. Only in the entry block.";
     WindowAddress = "window_address", Register, [], Raw, Pure: "The address of this register in the frame's window on the guest stack.";

@@ -70,7 +70,9 @@ pub fn evaluate_pure(opcode: Opcode, immediate: Immediate, operands: &[Constant]
         (Opcode::Ixor, _, &[I64(a), I64(b)]) => Some(I64(a ^ b)),
         (Opcode::Inot, _, &[I64(a)]) => Some(I64(!a)),
         (Opcode::ShiftLeft, _, &[I64(a), I64(b)]) => Some(I64(a.wrapping_shl(b as u32 & 63))),
-        (Opcode::ShiftRight, _, &[I64(a), I64(b)]) => Some(I64((a as u64).wrapping_shr(b as u32 & 63) as i64)),
+        (Opcode::ShiftRight, _, &[I64(a), I64(b)]) => {
+            Some(I64((a as u64).wrapping_shr(b as u32 & 63) as i64))
+        }
         (Opcode::ShiftRightSigned, _, &[I64(a), I64(b)]) => Some(I64(a.wrapping_shr(b as u32 & 63))),
 
         (Opcode::Fadd, _, &[F64(a), F64(b)]) => float(f64::from_bits(a) + f64::from_bits(b)),
@@ -90,7 +92,9 @@ pub fn evaluate_pure(opcode: Opcode, immediate: Immediate, operands: &[Constant]
         (Opcode::BitsFloat, _, &[I64(a)]) => Some(F64(a as u64)),
         (Opcode::BoolToInt, _, &[I1(a)]) => Some(I64(a.into())),
 
-        (Opcode::Icmp, Immediate::IntCondition(condition), &[I64(a), I64(b)]) => Some(I1(condition.holds(a, b))),
+        (Opcode::Icmp, Immediate::IntCondition(condition), &[I64(a), I64(b)]) => {
+            Some(I1(condition.holds(a, b)))
+        }
         (Opcode::Fcmp, Immediate::FloatCondition(condition), &[F64(a), F64(b)]) => {
             Some(I1(condition.holds(f64::from_bits(a), f64::from_bits(b))))
         }
@@ -98,7 +102,9 @@ pub fn evaluate_pure(opcode: Opcode, immediate: Immediate, operands: &[Constant]
         (Opcode::Band, _, &[I1(a), I1(b)]) => Some(I1(a && b)),
         (Opcode::Bor, _, &[I1(a), I1(b)]) => Some(I1(a || b)),
         (Opcode::Bnot, _, &[I1(a)]) => Some(I1(!a)),
-        (Opcode::Select, _, &[I1(condition), a, b]) if a.ty() == b.ty() => Some(if condition { a } else { b }),
+        (Opcode::Select, _, &[I1(condition), a, b]) if a.ty() == b.ty() => {
+            Some(if condition { a } else { b })
+        }
         _ => None,
     }
 }
@@ -137,7 +143,8 @@ mod tests {
 
     #[test]
     fn shifts_count_modulo_64() {
-        let shift = |opcode, a, b| evaluate_pure(opcode, Immediate::None, &[Constant::I64(a), Constant::I64(b)]);
+        let shift =
+            |opcode, a, b| evaluate_pure(opcode, Immediate::None, &[Constant::I64(a), Constant::I64(b)]);
         assert_eq!(shift(Opcode::ShiftLeft, 1, 65), Some(Constant::I64(2)));
         assert_eq!(shift(Opcode::ShiftRight, -1, 63), Some(Constant::I64(1)));
         assert_eq!(shift(Opcode::ShiftRightSigned, -8, -63), Some(Constant::I64(-4)));

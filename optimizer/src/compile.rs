@@ -169,7 +169,6 @@ impl<'a> Attempt<'a> {
         let settings = LowerSettings {
             force_failures: self.config.deopt_every.is_some(),
             listing: self.story.is_some(),
-            ..LowerSettings::default()
         };
         let start = Instant::now();
         let lowered = crate::lower::lower(&function, self.language, &settings, target);

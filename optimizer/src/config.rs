@@ -39,7 +39,7 @@ pub enum Backend {
 }
 
 /// All settings.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config {
     /// No logging, no candidates.
     pub disabled: bool,
@@ -63,24 +63,6 @@ pub struct Config {
     pub deopt_every: Option<u32>,
     /// Size of the host's nursery in bytes.
     pub nursery: Option<usize>,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            disabled: false,
-            blocking: false,
-            no_delay: false,
-            limit: None,
-            log: None,
-            backend: Backend::default(),
-            disabled_passes: Vec::new(),
-            fuel: None,
-            seed: 0,
-            deopt_every: None,
-            nursery: None,
-        }
-    }
 }
 
 /// The environment variables, with what they may hold and what they mean.

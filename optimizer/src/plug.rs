@@ -38,6 +38,8 @@ use surmise_ir::language::Recipe;
 /// Runs between two looks at a unit that has been requested or has a candidate: rarely enough to cost nothing, often enough to
 /// enter a loop soon after its candidate arrived.
 const RUNS_BETWEEN_LOOKS: i32 = 1_000;
+/// An inner loop goes round this often at most while an outer one's candidate waits to be entered.
+const LOOKS_FOR_LOOP: u32 = 10_000;
 /// A unit that was given up is looked at no more than this often.
 const RUNS_WHEN_GIVEN_UP: i32 = 1 << 30;
 /// Each retirement makes relearning wait this many times longer.
@@ -81,6 +83,8 @@ struct UnitRecord {
     installed: Map<Entry, CandidateId>,
     retirements: u32,
     variadic: bool,
+    /// How often the unit looks at every back-edge for the loop that its new candidate enters.
+    looks: u32,
 }
 
 /// Counts for the statistics.
@@ -218,6 +222,7 @@ impl Plug {
             installed: Map::default(),
             retirements: 0,
             variadic,
+            looks: 0,
         });
         self.by_id.entry(id).or_default().push(index);
         self.totals.units += 1;
@@ -238,7 +243,9 @@ impl Plug {
 
     /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
     pub fn fired(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> Decision {
-        let logged_runs = self.config().logged_runs() as i32;
+        let retirements = self.record(unit).retirements.min(8);
+        // What was learnt too quickly once is looked at for longer.
+        let logged_runs = (self.config().logged_runs() * (1 + 4 * retirements)) as i32;
         let is_loop = matches!(at, Entry::Loop(_));
         let record = self.record(unit);
         let was_cold = record.phases.is_empty();
@@ -259,7 +266,12 @@ impl Plug {
         };
         let mut decision = Decision { counter: RUNS_BETWEEN_LOOKS, logging: false, enter };
         if enter.is_some() {
+            record.looks = 0;
             return decision;
+        }
+        if record.looks > 0 {
+            record.looks -= 1;
+            decision.counter = 0;
         }
         match phase {
             Phase::Cold if !is_loop && record.variadic => record.phases.insert(at, Phase::GivenUp),
@@ -316,9 +328,16 @@ impl Plug {
                 }
             }
         };
-        self.record(unit).phases.insert(entry, phase);
+        let record = self.record(unit);
+        record.phases.insert(entry, phase);
         if phase == Phase::Installed && matches!(entry, Entry::Loop(_)) {
-            // Have the loop look at once.
+            // Have the loop look at once, and the next call too: a unit with a hot loop is hot. Its sites are known by now.
+            record.looks = LOOKS_FOR_LOOP;
+            let calls = !record.variadic && !record.phases.contains_key(&Entry::Call);
+            if calls {
+                record.phases.insert(Entry::Call, Phase::Requested);
+                self.client.request(unit, Entry::Call);
+            }
             host.arm(unit, 0, false);
         }
     }
@@ -337,6 +356,12 @@ impl Plug {
                 let record = self.record(index);
                 record.retirements += 1;
                 record.phases.clear();
+                // What was compiled from the same knowledge goes too: the next ones are made from more of it.
+                let others: Vec<CandidateId> =
+                    record.installed.drain(..).map(|(_, candidate)| candidate).collect();
+                let gone = others.into_iter().filter(|&other| self.isolate.retire(other)).count();
+                self.totals.retired += gone as u64;
+                let record = self.record(index);
                 let given_up = record.retirements >= crate::config::RETIREMENTS_PER_UNIT;
                 let retirements = record.retirements;
                 // What else the unit has stays; it is learnt anew, with the failed guess in mind.

@@ -103,6 +103,8 @@ pub struct UnitProfile {
     pub failed: Map<(Pc, GuardReason), Failures>,
     /// How many of its candidates were thrown away.
     pub retirements: u32,
+    /// A site that was taken for never reached was reached: what the log did not see is no longer taken for rare.
+    pub surprised: bool,
 }
 
 impl UnitProfile {
@@ -147,20 +149,14 @@ impl UnitProfile {
             Event::Branch(pc, false) => self.sites.entry(pc).or_default().not_jumped += 1,
         }
     }
-    /// Notes that a guess failed so often that its candidate is thrown away.
+    /// Notes that a guess failed so often that its candidate is thrown away. What was seen before is kept: with what is seen from
+    /// here on, the site shows several behaviours, and no single one is guessed again.
     pub fn retire(&mut self, pc: Pc, reason: GuardReason, failures: u64) {
         let failed = self.failed.entry((pc, reason)).or_default();
         failed.retirements += 1;
         failed.failures += failures;
         self.retirements += 1;
-    }
-    /// Forgets what was seen (not what failed), so that the unit is learnt anew.
-    pub fn forget(&mut self) {
-        *self = UnitProfile {
-            failed: std::mem::take(&mut self.failed),
-            retirements: self.retirements,
-            ..UnitProfile::default()
-        };
+        self.surprised |= reason == GuardReason::Branch;
     }
 }
 

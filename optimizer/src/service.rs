@@ -377,7 +377,6 @@ impl Worker {
                 self.shared.totals.lock().expect("no holder of the totals panics").failed_guesses += 1;
                 let profile = self.profile.unit_mut(guess.unit);
                 profile.retire(guess.pc, guess.reason, guess.failures);
-                profile.forget();
                 for (&(unit, _), planned) in &mut self.planned {
                     if unit == guess.unit && *planned == Planned::Delivered {
                         *planned = Planned::Rejected;

@@ -56,7 +56,8 @@ impl Filetest {
     /// Reads a file.
     pub fn parse(source: &str, language: &Language) -> Result<Filetest, FiletestError> {
         let (input, expected) = source.split_once(ARROW).unwrap_or((source, ""));
-        let start = input.find("\nfunction ").ok_or_else(|| FiletestError("there is no function".to_owned()))? + 1;
+        let start =
+            input.find("\nfunction ").ok_or_else(|| FiletestError("there is no function".to_owned()))? + 1;
         let (head, function) = input.split_at(start);
         let mut passes = Vec::new();
         let mut profile = UnitProfile::default();
@@ -69,9 +70,12 @@ impl Filetest {
                 "profile {" => in_profile = true,
                 "}" if in_profile => in_profile = false,
                 _ if line.starts_with("//") => {}
-                _ if in_profile => read_event(&mut profile, line, language).ok_or_else(|| wrong("no event of a profile"))?,
+                _ if in_profile => {
+                    read_event(&mut profile, line, language).ok_or_else(|| wrong("no event of a profile"))?
+                }
                 _ => {
-                    let list = line.strip_prefix("test ").ok_or_else(|| wrong("expected `test` or `profile {`"))?;
+                    let list =
+                        line.strip_prefix("test ").ok_or_else(|| wrong("expected `test` or `profile {`"))?;
                     passes.extend(list.split(',').map(|name| name.trim().to_owned()));
                 }
             }
@@ -79,19 +83,29 @@ impl Filetest {
         if passes == ["pipeline"] {
             passes = PIPELINE.iter().map(|(name, _)| (*name).to_owned()).collect();
         }
-        Ok(Filetest { head: head.to_owned(), passes, profile, function: function.to_owned(), expected: expected.to_owned() })
+        Ok(Filetest {
+            head: head.to_owned(),
+            passes,
+            profile,
+            function: function.to_owned(),
+            expected: expected.to_owned(),
+        })
     }
 
     /// Runs the passes, with the verifier after each; returns what comes out as text.
     pub fn run(&self, language: &Language) -> Result<String, FiletestError> {
-        let mut function =
-            text::parse_function(&self.function, language).map_err(|error| FiletestError(error.to_string()))?;
+        let mut function = text::parse_function(&self.function, language)
+            .map_err(|error| FiletestError(error.to_string()))?;
         let mut fuel = Fuel::new(None);
         for name in &self.passes {
             let mut environment = Environment { language, profile: &self.profile, fuel: &mut fuel };
             (pass(name).run)(&mut function, &mut environment);
-            let violations =
-                surmise::ir::verifier::verify(&function, language, surmise::ir::verifier::Stage::Specialized, None);
+            let violations = surmise::ir::verifier::verify(
+                &function,
+                language,
+                surmise::ir::verifier::Stage::Specialized,
+                None,
+            );
             if !violations.is_empty() {
                 let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
                 let text = text::print_function(&function, language);

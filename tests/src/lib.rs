@@ -59,7 +59,13 @@ pub struct Ran {
 }
 
 /// Runs a program in a mode with the given command, for at most `limit`.
-pub fn run(command: &Path, mode: Mode, program: &Path, arguments: &[&str], limit: Duration) -> std::io::Result<Ran> {
+pub fn run(
+    command: &Path,
+    mode: Mode,
+    program: &Path,
+    arguments: &[&str],
+    limit: Duration,
+) -> std::io::Result<Ran> {
     let mut process = Command::new(command);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
         process.env_remove(name);
@@ -80,10 +86,16 @@ pub fn run(command: &Path, mode: Mode, program: &Path, arguments: &[&str], limit
         }
     };
     let join = |reader: std::thread::JoinHandle<String>| reader.join().unwrap_or_default();
-    Ok(Ran { output: join(readers.0), errors: join(readers.1), code: status.and_then(|status| status.code()) })
+    Ok(Ran {
+        output: join(readers.0),
+        errors: join(readers.1),
+        code: status.and_then(|status| status.code()),
+    })
 }
 
-fn read_in_background(stream: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+fn read_in_background(
+    stream: Option<impl std::io::Read + Send + 'static>,
+) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut stream) = stream {
@@ -121,7 +133,9 @@ pub fn differences(command: &Path, programs: &[PathBuf], arguments: &[&str], lim
         for &mode in MODES {
             match run(command, mode, program, arguments, limit) {
                 Ok(ran) if ran == expected => {}
-                Ok(ran) => differences.push(format!("{name}, {}:\n{}", mode.name, difference(&expected, &ran))),
+                Ok(ran) => {
+                    differences.push(format!("{name}, {}:\n{}", mode.name, difference(&expected, &ran)))
+                }
                 Err(error) => differences.push(format!("{name}, {}: {error}", mode.name)),
             }
         }
@@ -134,7 +148,9 @@ fn difference(expected: &Ran, ran: &Ran) -> String {
     if expected.code != ran.code {
         text += &format!("  exit code {:?}, expected {:?}\n", ran.code, expected.code);
     }
-    for (name, expected, got) in [("output", &expected.output, &ran.output), ("errors", &expected.errors, &ran.errors)] {
+    for (name, expected, got) in
+        [("output", &expected.output, &ran.output), ("errors", &expected.errors, &ran.errors)]
+    {
         if expected == got {
             continue;
         }

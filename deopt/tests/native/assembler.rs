@@ -102,7 +102,12 @@ impl Assembler {
         let from = self.calls.roots.len() as u32;
         self.calls.roots.extend(roots.iter().map(|&(offset, kind)| Root { offset, kind }));
         let roots = (from, self.calls.roots.len() as u32);
-        self.calls.sites.push(CallSite { return_offset: self.code.len() as u32, landing_pad: None, roots });
+        self.calls.sites.push(CallSite {
+            return_offset: self.code.len() as u32,
+            landing_pad: None,
+            roots,
+            origin: None,
+        });
         self
     }
     /// Calls the code at an address in a register, a unit's: window and argument count are set already.

@@ -3,9 +3,14 @@
 //! An error on its way is a [`Throw`]; its value is in `State::error_value`. A run-time error gets the position of the current
 //! function if that is a Lua function; an error that a native function raises gets that of the function that called it.
 
+#![allow(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the rule for pointers in the module comment of `object`"
+)]
+
 use std::fmt::Write;
 
-use crate::bytecode::Prototype;
+use crate::bytecode::{Instruction, Op, Prototype};
 use crate::interpreter::arithmetic::Failure;
 use crate::lexer::chunk_display_name;
 use crate::metamethod::Event;
@@ -14,6 +19,7 @@ use crate::number;
 use crate::object::LuaString;
 use crate::stack::{FRAME_NATIVE, FRAME_TAIL, Frame};
 use crate::state::{Call, State, Throw};
+use crate::surmise::externs::frame::FRAME_COMPILED;
 use crate::table;
 use crate::value::{Tag, Value};
 
@@ -28,6 +34,20 @@ pub enum Operand {
     Upvalue(u8),
     /// Not known.
     None,
+}
+
+/// The operand that an instruction with one operand to complain about would name.
+fn operand_of(instruction: Instruction) -> Operand {
+    match instruction.op {
+        Op::GetField | Op::GetMethod | Op::GetIndex | Op::GetInt | Op::Length | Op::Negate | Op::BitNot => {
+            Operand::Register(instruction.b)
+        }
+        Op::SetField | Op::SetFieldConstant | Op::SetIndex | Op::SetIndexConstant | Op::SetInt => {
+            Operand::Register(instruction.a)
+        }
+        Op::GetGlobal | Op::SetGlobal | Op::GetUpvalueField => Operand::Upvalue(instruction.b),
+        _ => Operand::None,
+    }
 }
 
 /// The first and last levels that a long traceback shows.
@@ -121,6 +141,7 @@ impl State {
     /// `source:line: ` of a level, or nothing if that is no Lua function. Level 1 of a Lua function is itself: natives
     /// have levels of their own.
     pub fn position(&self, level: usize) -> String {
+        self.show_compiled_frames();
         // SAFETY: frames are valid.
         unsafe {
             let is_native = (*self.runloop.frame).flags & FRAME_NATIVE != 0;
@@ -164,6 +185,7 @@ impl State {
 
     /// ` (local 'x')` or the like, for an operand of the current Lua frame's instruction.
     pub fn operand_name(&self, operand: Operand) -> String {
+        self.show_compiled_frames();
         let frame = self.runloop.frame;
         // SAFETY: the current frame is valid.
         unsafe {
@@ -172,6 +194,11 @@ impl State {
             }
             let prototype = &*(*frame).prototype;
             let pc = self.frame_pc(frame);
+            let operand = match operand {
+                // Compiled code knows values only; the instruction knows where this one came from.
+                Operand::None if (*frame).flags & FRAME_COMPILED != 0 => operand_of(prototype.code[pc]),
+                operand => operand,
+            };
             match name_operand(prototype, pc, operand) {
                 Some((kind, name)) => format!(" ({kind} '{name}')"),
                 None => String::new(),
@@ -204,6 +231,7 @@ impl State {
     /// The error of calling a value that is no function; `function` is its slot.
     #[cold]
     pub fn call_error(&mut self, function: *mut Value, callee: Value) -> Throw {
+        self.show_compiled_frames();
         let frame = self.runloop.frame;
         let mut name = String::new();
         // SAFETY: the current frame is valid.
@@ -213,9 +241,10 @@ impl State {
                 let pc = self.frame_pc(frame);
                 let register = function.offset_from((*frame).base);
                 let i = prototype.code[pc];
-                use crate::bytecode::Op;
                 let found = match i.op {
-                    Op::Call | Op::TailCall if register == i.a as isize => {
+                    Op::Call | Op::TailCall
+                        if register == i.a as isize || (*frame).flags & FRAME_COMPILED != 0 =>
+                    {
                         name_operand(prototype, pc, Operand::Register(i.a))
                     }
                     Op::Call | Op::TailCall => None,
@@ -337,6 +366,7 @@ impl State {
 
     /// How the function of a frame was called, from the instruction that called it.
     pub(crate) fn called_name(&self, frame: *mut Frame) -> Option<(&'static str, String)> {
+        self.show_compiled_frames();
         // SAFETY: frames are valid, and there is one below each function's.
         unsafe {
             if (*frame).flags & FRAME_TAIL != 0 {
@@ -375,6 +405,7 @@ impl State {
 
     /// The traceback from a level on, behind `message` if there is one.
     pub fn traceback(&self, message: Option<&[u8]>, first_level: usize) -> Vec<u8> {
+        self.show_compiled_frames();
         let mut out = String::new();
         // SAFETY: frames from the first to the current one are valid.
         unsafe {

@@ -1,5 +1,10 @@
 //! The reference host of Surmise: a Lua 5.4 interpreter.
 
+#![allow(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "the rule for pointers in the module comment of `object`"
+)]
+
 pub mod ast;
 pub mod bytecode;
 pub mod cache;

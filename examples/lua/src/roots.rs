@@ -56,7 +56,9 @@ impl Roots for StateRoots {
                 visitor.range(objects.as_mut_ptr(), objects.len());
                 let isolate = connection.plug.isolate();
                 isolate.visit_roots(&mut |root| match root {
-                    RootWord::Ref(word) if !is_part(*word) => visitor.table(&mut *std::ptr::from_mut(word).cast()),
+                    RootWord::Ref(word) if !is_part(*word) => {
+                        visitor.table(&mut *std::ptr::from_mut(word).cast())
+                    }
                     RootWord::Ref(_) => {}
                     RootWord::Any(words) => visitor.value(&mut *words.as_mut_ptr().cast::<Value>()),
                 });

@@ -10,7 +10,8 @@ use crate::entity::{AliasClass, UnitId};
 use crate::function::{Entry, Function};
 use crate::language::{
     CallProtocol, Case, Effects, Encoding, Extern, Field, Intrinsic, Kind, KindForm, Language, Layout,
-    MemoryType, NativeProtocol, OperandPattern, Operation, Reach, RecipeClass, WordPayload, WordUse, WriteBarrier,
+    MemoryType, NativeProtocol, OperandPattern, Operation, Reach, RecipeClass, WordPayload, WordUse,
+    WriteBarrier,
 };
 use crate::types::Type;
 use smallvec::SmallVec;

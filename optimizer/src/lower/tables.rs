@@ -249,7 +249,12 @@ pub(super) fn build_tables(
                     }));
                     (start, list.len() as u32)
                 });
-                calls.sites.push(CallSite { return_offset: site.ret_addr, landing_pad, roots, origin: *origin });
+                calls.sites.push(CallSite {
+                    return_offset: site.ret_addr,
+                    landing_pad,
+                    roots,
+                    origin: *origin,
+                });
             }
         }
     }

@@ -41,7 +41,12 @@ fn pin_guards_behind(function: &mut Function, inst: Inst) {
     let data = &function.insts[inst];
     let decides_by_kind = matches!(
         data.opcode,
-        Opcode::IsKind | Opcode::AnyTag | Opcode::AnyPayload | Opcode::GuardKind | Opcode::GuardNotKind | Opcode::AnyEqual
+        Opcode::IsKind
+            | Opcode::AnyTag
+            | Opcode::AnyPayload
+            | Opcode::GuardKind
+            | Opcode::GuardNotKind
+            | Opcode::AnyEqual
     );
     if !decides_by_kind {
         return;

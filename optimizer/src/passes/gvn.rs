@@ -31,11 +31,7 @@ enum ImmediateKey {
 
 fn key(function: &Function, inst: Inst, replacements: &Replacements) -> Option<Key> {
     let data = &function.insts[inst];
-    let comparable = match data.opcode.effect() {
-        EffectClass::Pure => true,
-        EffectClass::Guard => true,
-        _ => false,
-    };
+    let comparable = matches!(data.opcode.effect(), EffectClass::Pure | EffectClass::Guard);
     if !comparable {
         return None;
     }

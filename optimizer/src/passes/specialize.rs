@@ -262,7 +262,9 @@ impl<'a> Walk<'a, '_> {
     /// Whether a guard of the case's own template has failed too often here: the next case, or the fallback, does without it.
     fn is_template_refused(&self, case: &Case, pc: Pc) -> bool {
         case.template.insts.values().any(|data| match data.immediate {
-            Immediate::Reason(reason) | Immediate::KindReason(_, reason) => self.profile.is_refused(pc, reason),
+            Immediate::Reason(reason) | Immediate::KindReason(_, reason) => {
+                self.profile.is_refused(pc, reason)
+            }
             _ => false,
         })
     }
@@ -287,13 +289,14 @@ impl<'a> Walk<'a, '_> {
                 OperandPattern::Kind(kind) => {
                     let arg = self.known(arg);
                     match self.proved_kind(arg) {
-                        Some(_) => {
+                        Some(proved) if proved == kind => {
                             // That the operation has no other effect rests on what proved the kind.
                             let payload = self.payload(arg);
                             super::edit::pin_guard(self.function, payload);
                             payload
                         }
-                        None => self.guard_kind(arg, kind, GuardReason::Kind, state),
+                        // Another kind is proved only where the log is wrong about the site: then the guard leaves for good.
+                        _ => self.guard_kind(arg, kind, GuardReason::Kind, state),
                     }
                 }
             };
@@ -345,6 +348,7 @@ impl<'a> Walk<'a, '_> {
     /// Whether to give up the path here: the log, which saw the unit well, never saw this site.
     fn is_never_reached(&self, pc: Pc, site: Option<&SiteProfile>) -> bool {
         self.well_seen
+            && !self.profile.surprised
             && !site.is_some_and(SiteProfile::was_reached)
             && !self.profile.is_refused(pc, GuardReason::Branch)
     }

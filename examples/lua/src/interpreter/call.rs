@@ -8,12 +8,12 @@ use crate::bytecode::Op;
 use crate::interpreter::run::run_loop;
 use crate::interpreter::{EXIT, Next, RELOAD, THROW, copy};
 use crate::metamethod::Event;
-use crate::surmise::enter::enter_compiled;
 use crate::stack::{
     FRAME_CLOSING, FRAME_CONTINUES, FRAME_FINISH, FRAME_FRESH, FRAME_NATIVE, FRAME_TAIL, FRAME_TO_NATIVE,
     Frame, NATIVE_DEPTH,
 };
 use crate::state::{Call, FRAMES_CHANGED, State, Throw, Values};
+use crate::surmise::enter::enter_compiled;
 use crate::value::{Tag, Value};
 
 /// What [`State::enter`] did.

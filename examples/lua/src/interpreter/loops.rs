@@ -9,9 +9,9 @@ use crate::table;
 use crate::value::{Tag, Value};
 
 /// The native function `next`, which loops call without a frame.
-pub const INTRINSIC_NEXT: u32 = 1;
+pub const INTRINSIC_NEXT: u32 = 20;
 /// The iterator of `ipairs`, likewise.
-pub const INTRINSIC_IPAIRS: u32 = 2;
+pub const INTRINSIC_IPAIRS: u32 = 21;
 
 /// `ForPrepare`.
 ///

@@ -127,6 +127,7 @@ impl State {
     #[inline(never)]
     pub fn collect(&mut self, end: *mut Value) -> Result<(), Throw> {
         self.runloop.clear_above(end);
+        self.follow_limit();
         self.collect_garbage(Collection::Requested)
     }
 }

@@ -20,7 +20,12 @@ pub fn error_text(error: &std::io::Error) -> String {
 
 impl State {
     /// Returns true, or nil, a message (about `name`, if there is one) and the system's number of the error.
-    pub fn return_outcome(&mut self, call: Call, outcome: std::io::Result<()>, name: Option<&[u8]>) -> Result<u32, Throw> {
+    pub fn return_outcome(
+        &mut self,
+        call: Call,
+        outcome: std::io::Result<()>,
+        name: Option<&[u8]>,
+    ) -> Result<u32, Throw> {
         match outcome {
             Ok(()) => call.return_one(Value::TRUE),
             Err(error) => self.return_failure(call, &error, name),
@@ -28,7 +33,12 @@ impl State {
     }
 
     /// Returns nil, a message and a number.
-    pub fn return_failure(&mut self, call: Call, error: &std::io::Error, name: Option<&[u8]>) -> Result<u32, Throw> {
+    pub fn return_failure(
+        &mut self,
+        call: Call,
+        error: &std::io::Error,
+        name: Option<&[u8]>,
+    ) -> Result<u32, Throw> {
         let mut text = Vec::new();
         if let Some(name) = name {
             text.extend_from_slice(name);

@@ -222,7 +222,20 @@ mod tests {
 
     #[test]
     fn codes_round_trip() {
-        for code in [0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x1_0000, 0x10_FFFF, 0x1F_FFFF, 0x20_0000, 0x3FF_FFFF, MAXIMUM_LAX] {
+        for code in [
+            0,
+            0x7F,
+            0x80,
+            0x7FF,
+            0x800,
+            0xFFFF,
+            0x1_0000,
+            0x10_FFFF,
+            0x1F_FFFF,
+            0x20_0000,
+            0x3FF_FFFF,
+            MAXIMUM_LAX,
+        ] {
             let mut out = Vec::new();
             encode(&mut out, code);
             assert_eq!(decode(&out, true), Some((code, out.len())), "{code:#x}");

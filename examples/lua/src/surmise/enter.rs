@@ -1,6 +1,5 @@
 //! From the interpreter into compiled code, and what happens when a unit's counter runs out.
 
-
 use surmise::deopt::host::GuestResults;
 use surmise::deopt::isolate::EntryPoint;
 use surmise::deopt::runloop::Outcome;
@@ -73,7 +72,10 @@ unsafe fn set_logging(prototype: *mut Prototype, counter: i32, logging: bool, co
 
 impl State {
     /// Runs something on the connection, with what the plug may ask of the host.
-    fn with_connection<R>(&mut self, run: impl FnOnce(&mut surmise::plug::Plug, &mut dyn PlugHost) -> R) -> Option<R> {
+    fn with_connection<R>(
+        &mut self,
+        run: impl FnOnce(&mut surmise::plug::Plug, &mut dyn PlugHost) -> R,
+    ) -> Option<R> {
         let state: *mut State = self;
         let connection: &mut Connection = self.surmise.as_mut()?;
         let Connection { plug, names, prototypes, logging, .. } = connection;
@@ -90,6 +92,14 @@ impl State {
             // SAFETY: this thread's runloop is the isolate's only one, and it is at a safepoint: code addresses are read from
             // cells right before they are entered.
             unsafe { connection.plug.isolate().reclaim() };
+        }
+    }
+
+    /// Tells compiled code where windows may end: the runloop's limit moves.
+    #[inline]
+    pub fn follow_limit(&self) {
+        if let Some(connection) = &self.surmise {
+            connection.guard.set_limits(self.runloop.limit.cast(), self.native_limit);
         }
     }
 
@@ -165,6 +175,7 @@ unsafe fn enter_loop(state: &mut State, code: *const u8, base: *mut Value) -> Ne
     // SAFETY: the code was read from the unit's entries just now; the window holds the frame's registers.
     unsafe {
         let connection = state.surmise.as_mut().expect("there is a candidate");
+        connection.guard.set_limits(state.runloop.limit.cast(), state.native_limit);
         let runloop = connection.guard.alias();
         let frame = state.runloop.frame;
         let count = 0;
@@ -223,7 +234,12 @@ pub unsafe fn call_compiled(state: &mut State, pc: Next, base: *mut Value) -> Ne
 ///
 /// # Safety
 /// As for [`State::enter`].
-pub unsafe fn enter_compiled(state: &mut State, function: *mut Value, count: u32, flags: u32) -> Result<Entered, Throw> {
+pub unsafe fn enter_compiled(
+    state: &mut State,
+    function: *mut Value,
+    count: u32,
+    flags: u32,
+) -> Result<Entered, Throw> {
     // SAFETY: promised by the caller.
     unsafe {
         match enter_call(state, function, count, flags) {
@@ -251,6 +267,7 @@ pub unsafe fn enter_call(state: &mut State, function: *mut Value, count: u32, fl
         let code = (*prototype).unit.entry.code();
         let connection = state.surmise.as_mut().expect("there is a candidate");
         // What is entered inside of this has flags of its own: this one's are back when it is left.
+        connection.guard.set_limits(state.runloop.limit.cast(), state.native_limit);
         let outer_flags = std::mem::replace(&mut connection.entered_flags, flags);
         let runloop = connection.guard.alias();
         let frame = state.runloop.frame;

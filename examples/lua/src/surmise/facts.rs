@@ -60,13 +60,19 @@ pub struct Pending {
 /// `pc` points to an instruction of `prototype`, whose frame is the current one with its registers at `base`.
 #[cold]
 #[inline(never)]
-pub unsafe fn log_instruction(state: &mut State, pc: *const Instruction, base: *mut Value, prototype: *mut Prototype) {
+pub unsafe fn log_instruction(
+    state: &mut State,
+    pc: *const Instruction,
+    base: *mut Value,
+    prototype: *mut Prototype,
+) {
     let Some(mut connection) = state.surmise.take() else { return };
     // SAFETY: the function's contract; the connection is put back below.
     unsafe {
         let unit = UnitIndex((*prototype).unit.index);
         let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
-        let mut logger = Logger { heap: &mut state.heap, connection: &mut connection, unit, pc: index, base, prototype };
+        let mut logger =
+            Logger { heap: &mut state.heap, connection: &mut connection, unit, pc: index, base, prototype };
         logger.finish(state.runloop.frame, index);
         if index == 0 {
             logger.enter();
@@ -75,7 +81,12 @@ pub unsafe fn log_instruction(state: &mut State, pc: *const Instruction, base: *
         if snapshot.headers.contains(&index) {
             logger.round(&snapshot);
         }
-        logger.instruction(*pc, state.runloop.frame, state.type_metatables[Tag::String as usize], state.runloop.open_top);
+        logger.instruction(
+            *pc,
+            state.runloop.frame,
+            state.type_metatables[Tag::String as usize],
+            state.runloop.open_top,
+        );
     }
     state.surmise = Some(connection);
 }
@@ -169,23 +180,34 @@ impl Logger<'_> {
         }
     }
 
-    unsafe fn instruction(&mut self, i: Instruction, frame: *mut Frame, strings: *mut Table, open_top: *mut Value) {
+    unsafe fn instruction(
+        &mut self,
+        i: Instruction,
+        frame: *mut Frame,
+        strings: *mut Table,
+        open_top: *mut Value,
+    ) {
         use Op::*;
         let mut result = None;
         let mut added = None;
         // SAFETY: as in `log_instruction`.
         unsafe {
             match i.op {
-                Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => {
+                Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft
+                | ShiftRight => {
                     let (left, right) = (self.kind(i.b), self.kind(i.c));
                     self.operands(left, right);
                     result = Some(i.a);
                 }
-                AddConstant | SubConstant | MulConstant | DivConstant | ModConstant | FloorDivConstant | PowConstant
-                | BitAndConstant | BitOrConstant | BitXorConstant => {
+                AddConstant | SubConstant | MulConstant | DivConstant | ModConstant | FloorDivConstant
+                | PowConstant | BitAndConstant | BitOrConstant | BitXorConstant => {
                     let constant = (&(*self.prototype).constants)[i.d as usize].tag as u8;
                     let value = self.kind(i.b);
-                    if i.c != 0 { self.operands(constant, value) } else { self.operands(value, constant) }
+                    if i.c != 0 {
+                        self.operands(constant, value)
+                    } else {
+                        self.operands(value, constant)
+                    }
                     result = Some(i.a);
                 }
                 AddInt | SubInt | ShiftLeftInt | ShiftRightInt => {
@@ -281,7 +303,8 @@ impl Logger<'_> {
                 _ => {}
             }
         }
-        self.connection.pending = Pending { frame: frame as usize, pc: self.pc, unit: self.unit.0, result, added };
+        self.connection.pending =
+            Pending { frame: frame as usize, pc: self.pc, unit: self.unit.0, result, added };
     }
 
     fn equal(&mut self, left: Value, right: Value) {
@@ -386,7 +409,10 @@ impl Logger<'_> {
             }
             let table = object.as_table();
             let shape = (*table).shape;
-            if (*shape).is_dictionary() || !LuaString::is_interned(key) || (*cache).flags & CACHE_EVENT_KEY != 0 {
+            if (*shape).is_dictionary()
+                || !LuaString::is_interned(key)
+                || (*cache).flags & CACHE_EVENT_KEY != 0
+            {
                 self.fact(variant::OTHER, &[]);
                 return None;
             }
@@ -440,7 +466,11 @@ impl Logger<'_> {
     }
 
     unsafe fn set_index(&mut self, object: Value, key: Value, value: Value) {
-        self.connection.plug.log.operands3(self.unit, self.pc, [object.tag as u8, key.tag as u8, value.tag as u8]);
+        self.connection.plug.log.operands3(
+            self.unit,
+            self.pc,
+            [object.tag as u8, key.tag as u8, value.tag as u8],
+        );
         if !object.is(Tag::Table) || !key.is_int() || value.is_nil() {
             return self.fact(variant::OTHER, &[]);
         }
@@ -461,7 +491,11 @@ impl Logger<'_> {
         // SAFETY: the call's values lie in the window, an open list's below its top.
         unsafe {
             let function = self.base.add(i.a as usize);
-            let count = if i.b != 0 { i.b as usize - 1 } else { (open_top.offset_from(function) as usize).saturating_sub(1) };
+            let count = if i.b != 0 {
+                i.b as usize - 1
+            } else {
+                (open_top.offset_from(function) as usize).saturating_sub(1)
+            };
             let kinds: smallvec::SmallVec<[u8; 3]> =
                 (0..count.min(3)).map(|n| (*function.add(1 + n)).tag as u8).collect();
             match kinds[..] {
@@ -486,7 +520,7 @@ impl Logger<'_> {
     unsafe fn for_call(&mut self, iterator: Value, state: Value) {
         let is_next = iterator.is(Tag::Native) && state.is(Tag::Table) && {
             // SAFETY: a live native function.
-            unsafe { (*iterator.as_native()).intrinsic == super::INTRINSIC_NEXT }
+            unsafe { (*iterator.as_native()).intrinsic == crate::interpreter::loops::INTRINSIC_NEXT }
         };
         if is_next {
             let object = self.connection.names.object(iterator);

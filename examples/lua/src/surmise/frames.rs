@@ -11,10 +11,11 @@ use surmise::ir::frame_state::When;
 use surmise::ir::function::Entry;
 use surmise::ir::language::Encoding;
 
+use super::externs::frame::FRAME_COMPILED;
 use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::deliver;
 use crate::interpreter::run::run_loop;
-use crate::stack::{FRAME_FRESH, Frame};
+use crate::stack::{FRAME_FRESH, FRAME_NATIVE, Frame};
 use crate::state::{State, Throw};
 use crate::value::Value;
 
@@ -73,7 +74,9 @@ impl State {
             if let Some((register, count)) = image.open() {
                 self.runloop.open_top = base.add(register.0 as usize + count as usize);
             }
-            if image.resume().when == When::After && image.results().len() > 0 || image.call_results().is_some() {
+            if image.resume().when == When::After && image.results().len() > 0
+                || image.call_results().is_some()
+            {
                 self.deliver_after(image, base);
             }
         }
@@ -102,7 +105,13 @@ impl State {
                     let wanted = if i.op == Op::Call { i32::from(i.c) - 1 } else { -1 };
                     deliver(self, results, count, wanted);
                 }
-                Op::Equal | Op::Less | Op::LessEqual | Op::LessInt | Op::LessEqualInt | Op::GreaterInt | Op::GreaterEqualInt => {
+                Op::Equal
+                | Op::Less
+                | Op::LessEqual
+                | Op::LessInt
+                | Op::LessEqualInt
+                | Op::GreaterInt
+                | Op::GreaterEqualInt => {
                     let truth = first.is_some_and(|value| !value.is_falsy());
                     if truth == (i.c & 1 != 0) {
                         (*frame).pc = (*frame).pc.offset(i.d as isize);
@@ -113,7 +122,12 @@ impl State {
                         base.add(i.a as usize + 4).write(first);
                     }
                 }
-                Op::SetGlobal | Op::SetField | Op::SetFieldConstant | Op::SetIndex | Op::SetIndexConstant | Op::SetInt => {}
+                Op::SetGlobal
+                | Op::SetField
+                | Op::SetFieldConstant
+                | Op::SetIndex
+                | Op::SetIndexConstant
+                | Op::SetInt => {}
                 _ => {
                     if let Some(first) = first {
                         base.add(i.a as usize).write(first);
@@ -137,6 +151,7 @@ impl Host for State {
             let _ = self.stack_overflow();
             return Err(Thrown);
         }
+        self.follow_limit();
         Ok(())
     }
 
@@ -204,6 +219,40 @@ impl Host for State {
 }
 
 impl State {
+    /// Turns the records that stand for compiled frames into what they would be in the interpreter, so that messages and
+    /// tracebacks find functions and lines. Only for a state in which an error is on its way: nothing runs the records.
+    pub fn show_compiled_frames(&self) {
+        let Some(connection) = &self.surmise else { return };
+        let map = connection.plug.isolate().space().map().snapshot();
+        // SAFETY: records from the first to the current one are valid. A record that stands for a compiled frame holds the
+        // address at which that goes on, and the end of its window.
+        unsafe {
+            let mut frame = self.runloop.frames.start;
+            while frame <= self.runloop.frame {
+                let address = (*frame).pc as usize;
+                let is_hidden =
+                    (*frame).flags & FRAME_COMPILED != 0 && (*frame).prototype.is_null() && address != 0;
+                if is_hidden
+                    && let Some((unit, pc)) =
+                        map.find(address).and_then(|candidate| candidate.place_of(address))
+                {
+                    let prototype = self.prototype_of(unit);
+                    (*frame).flags &= !FRAME_NATIVE;
+                    (*frame).prototype = prototype;
+                    (*frame).pc = (*prototype).code.as_ptr().add(pc.0 as usize + 1);
+                    // At a call the record ends at the callee's place, else behind the window.
+                    let i = (&(*prototype).code)[pc.0 as usize];
+                    let below = match i.op {
+                        Op::Call | Op::TailCall => i.a,
+                        _ => (*prototype).register_count,
+                    };
+                    (*frame).base = (*frame).top.sub(below as usize);
+                }
+                frame = frame.add(1);
+            }
+        }
+    }
+
     fn is_loop_candidate(&self, plan: &RebuildPlan) -> bool {
         let Some(connection) = &self.surmise else { return false };
         let map = connection.plug.isolate().space().map().snapshot();

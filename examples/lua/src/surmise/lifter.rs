@@ -118,13 +118,16 @@ impl Bytecode for Registers<'_> {
         let rest = |from: u8| u16::from(self.register_count.saturating_sub(from));
         use Op::*;
         match i.op {
-            Move | GetCell | GetField | GetInt | GetMethod | AddConstant | SubConstant | MulConstant | DivConstant | ModConstant
-            | FloorDivConstant | PowConstant | BitAndConstant | BitOrConstant | BitXorConstant | AddInt | SubInt | ShiftLeftInt
-            | ShiftRightInt | Negate | Not | Length | BitNot | TestSet => out.register(b),
-            LoadNil | LoadBool | LoadFalseSkip | LoadInt | LoadConstant | GetUpvalue | GetUpvalueCell | GetGlobal
-            | GetUpvalueField | NewTable | Jump | JumpBack | ReturnNone | VarArg => {}
-            SetUpvalueCell | NewCell | SetGlobal | SetFieldConstant | Test | EqualConstant | EqualInt | LessInt | LessEqualInt
-            | GreaterInt | GreaterEqualInt | ReturnOne | ToBeClosed | Close => out.register(a),
+            Move | GetCell | GetField | GetInt | GetMethod | AddConstant | SubConstant | MulConstant
+            | DivConstant | ModConstant | FloorDivConstant | PowConstant | BitAndConstant | BitOrConstant
+            | BitXorConstant | AddInt | SubInt | ShiftLeftInt | ShiftRightInt | Negate | Not | Length
+            | BitNot | TestSet => out.register(b),
+            LoadNil | LoadBool | LoadFalseSkip | LoadInt | LoadConstant | GetUpvalue | GetUpvalueCell
+            | GetGlobal | GetUpvalueField | NewTable | Jump | JumpBack | ReturnNone | VarArg => {}
+            SetUpvalueCell | NewCell | SetGlobal | SetFieldConstant | Test | EqualConstant | EqualInt
+            | LessInt | LessEqualInt | GreaterInt | GreaterEqualInt | ReturnOne | ToBeClosed | Close => {
+                out.register(a)
+            }
             SetCell | SetField | SetInt => {
                 out.register(a);
                 out.register(b);
@@ -138,7 +141,8 @@ impl Bytecode for Registers<'_> {
                 out.register(b);
                 out.register(c);
             }
-            GetIndex | Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => {
+            GetIndex | Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft
+            | ShiftRight => {
                 out.register(b);
                 out.register(c);
             }
@@ -181,11 +185,19 @@ impl Bytecode for Registers<'_> {
             LoadNil => out.range(a, u16::from(i.b) + 1),
             GetMethod => out.range(a, 2),
             Call => {
-                let count = if i.c == 0 { u16::from(self.register_count.saturating_sub(i.a)) } else { u16::from(i.c) - 1 };
+                let count = if i.c == 0 {
+                    u16::from(self.register_count.saturating_sub(i.a))
+                } else {
+                    u16::from(i.c) - 1
+                };
                 out.range(a, count);
             }
             VarArg => {
-                let count = if i.c == 0 { u16::from(self.register_count.saturating_sub(i.a)) } else { u16::from(i.c) - 1 };
+                let count = if i.c == 0 {
+                    u16::from(self.register_count.saturating_sub(i.a))
+                } else {
+                    u16::from(i.c) - 1
+                };
                 out.range(a, count);
             }
             ForPrepare => {
@@ -194,11 +206,14 @@ impl Bytecode for Registers<'_> {
                 out.register(Register(u16::from(i.a) + 3));
             }
             ForCall => out.range(Register(u16::from(i.a) + 4), i.c.into()),
-            Move | LoadBool | LoadFalseSkip | LoadInt | LoadConstant | GetUpvalue | GetUpvalueCell | NewCell | GetCell | GetGlobal
-            | GetUpvalueField | GetField | GetIndex | GetInt | NewTable | Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd
-            | BitOr | BitXor | ShiftLeft | ShiftRight | AddConstant | SubConstant | MulConstant | DivConstant | ModConstant
-            | FloorDivConstant | PowConstant | BitAndConstant | BitOrConstant | BitXorConstant | AddInt | SubInt | ShiftLeftInt
-            | ShiftRightInt | Negate | Not | Length | BitNot | Concat | Closure => out.register(a),
+            Move | LoadBool | LoadFalseSkip | LoadInt | LoadConstant | GetUpvalue | GetUpvalueCell
+            | NewCell | GetCell | GetGlobal | GetUpvalueField | GetField | GetIndex | GetInt | NewTable
+            | Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft
+            | ShiftRight | AddConstant | SubConstant | MulConstant | DivConstant | ModConstant
+            | FloorDivConstant | PowConstant | BitAndConstant | BitOrConstant | BitXorConstant | AddInt
+            | SubInt | ShiftLeftInt | ShiftRightInt | Negate | Not | Length | BitNot | Concat | Closure => {
+                out.register(a)
+            }
             _ => {}
         }
     }
@@ -376,7 +391,9 @@ impl<'a> Lifter<'a> {
         for (pc, &instruction) in code.iter().enumerate() {
             let pc = pc as u32;
             match instruction.op {
-                Op::Jump | Op::JumpBack | Op::ForGenericPrepare => leaders[target(pc, instruction) as usize] = true,
+                Op::Jump | Op::JumpBack | Op::ForGenericPrepare => {
+                    leaders[target(pc, instruction) as usize] = true
+                }
                 Op::LoadFalseSkip => leaders[pc as usize + 2] = true,
                 op if is_conditional(op) => {
                     leaders[target(pc, instruction) as usize] = true;
@@ -417,7 +434,8 @@ impl<'a> Lifter<'a> {
     /// Arguments, the closure, and a poll: its state is the one that argument guards leave with.
     fn entry_block(&mut self, start: u32) -> Result<(), LiftError> {
         self.closure_any = self.builder.value(Opcode::SelfClosure, &[], Immediate::None);
-        self.closure = self.builder.value(Opcode::Unbox, &[self.closure_any], Immediate::Kind(self.names.closure));
+        self.closure =
+            self.builder.value(Opcode::Unbox, &[self.closure_any], Immediate::Kind(self.names.closure));
         let nil = self.builder.boxed(self.names.nil, None);
         match self.entry {
             Entry::Loop(_) => {
@@ -529,7 +547,11 @@ impl<'a> Lifter<'a> {
         self.builder.value(Opcode::WindowAddress, &[], Immediate::Register(Register(register.into())))
     }
     fn store_window(&mut self, register: u8, value: Value) {
-        self.builder.emit(InstData::new(Opcode::StoreWindow, &[value], Immediate::Register(Register(register.into()))));
+        self.builder.emit(InstData::new(
+            Opcode::StoreWindow,
+            &[value],
+            Immediate::Register(Register(register.into())),
+        ));
     }
     fn load_window(&mut self, register: u8) -> Value {
         self.builder.value(Opcode::LoadWindow, &[], Immediate::Register(Register(register.into())))
@@ -692,16 +714,20 @@ impl<'a> Lifter<'a> {
                 self.write(i.a, table);
             }
             SetList => self.set_list(i),
-            Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft | ShiftRight => {
+            Add | Sub | Mul | Div | Mod | Pow | FloorDiv | BitAnd | BitOr | BitXor | ShiftLeft
+            | ShiftRight => {
                 let (left, right) = (self.read(i.b), self.read(i.c));
                 self.binary(arithmetic_name(i.op), i.a, left, right);
             }
-            AddConstant | SubConstant | MulConstant | DivConstant | ModConstant | FloorDivConstant | PowConstant
-            | BitAndConstant | BitOrConstant | BitXorConstant => self.with_constant(arithmetic_name(i.op), i, i.c != 0),
+            AddConstant | SubConstant | MulConstant | DivConstant | ModConstant | FloorDivConstant
+            | PowConstant | BitAndConstant | BitOrConstant | BitXorConstant => {
+                self.with_constant(arithmetic_name(i.op), i, i.c != 0)
+            }
             AddInt | SubInt | ShiftLeftInt | ShiftRightInt => {
                 let constant = self.boxed_int(i.d.into());
                 let value = self.read(i.b);
-                let (left, right) = if i.op == AddInt && i.c != 0 { (constant, value) } else { (value, constant) };
+                let (left, right) =
+                    if i.op == AddInt && i.c != 0 { (constant, value) } else { (value, constant) };
                 self.binary(arithmetic_name(i.op), i.a, left, right);
             }
             Negate | BitNot | Length => {
@@ -758,9 +784,12 @@ impl<'a> Lifter<'a> {
                 }
                 match (i.b, self.open.take()) {
                     (0, Some((start, count))) => self.return_open(i.a, start, count),
-                    (0, None) => return Err(LiftError(format!("open return without an open list at pc {pc}"))),
+                    (0, None) => {
+                        return Err(LiftError(format!("open return without an open list at pc {pc}")));
+                    }
                     (count, _) => {
-                        let values: Vec<Value> = (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
+                        let values: Vec<Value> =
+                            (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
                         self.builder.return_(&values);
                     }
                 }

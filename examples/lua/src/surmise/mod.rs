@@ -39,8 +39,20 @@ pub mod lifter;
 pub mod names;
 pub mod statistics;
 
-/// The intrinsic number of `next`, which generic loops look for.
-pub const INTRINSIC_NEXT: u32 = 20;
+/// Library functions with cases in `language.sir`: library (none: a global), name, number of the intrinsic there.
+const INTRINSICS: &[(&str, &str, u32)] = &[
+    ("math", "floor", 1),
+    ("math", "ceil", 2),
+    ("math", "sqrt", 3),
+    ("math", "abs", 4),
+    ("math", "max", 5),
+    ("math", "min", 6),
+    ("math", "sin", 7),
+    ("math", "cos", 8),
+    ("math", "exp", 9),
+    ("string", "byte", 10),
+    ("string", "sub", 11),
+];
 
 /// A state's connection to Surmise.
 pub struct Connection {
@@ -114,11 +126,29 @@ impl State {
             rebuilt: std::ptr::null_mut(),
             service: Some(service),
         }));
+        self.number_intrinsics();
         for index in 0..self.prototypes.len() {
             let prototype: *mut Prototype = &mut *self.prototypes[index];
             self.register_unit(prototype);
         }
         Ok(())
+    }
+
+    /// Gives the library functions of [`INTRINSICS`] their numbers.
+    fn number_intrinsics(&mut self) {
+        for &(library, name, number) in INTRINSICS {
+            let key = self.new_string(library.as_bytes());
+            let library = crate::table::get_string(self.globals, key);
+            if !library.is(Tag::Table) {
+                continue;
+            }
+            let key = self.new_string(name.as_bytes());
+            let function = crate::table::get_string(library.as_table(), key);
+            if function.is(Tag::Native) {
+                // SAFETY: a native function in a table is live.
+                unsafe { (*function.as_native()).intrinsic = number };
+            }
+        }
     }
 
     /// Makes a prototype a unit, if Surmise is plugged in. Prototypes are registered in the order of their numbers.
@@ -141,9 +171,10 @@ impl State {
 
 /// The copy of a prototype that the optimizer works from.
 pub fn snapshot(prototype: &Prototype) -> Snapshot {
-    // SAFETY: children live as long as the state.
-    let child = |&child: &*mut Prototype| Child {
-        upvalues: unsafe { (*child).upvalues.iter().map(|upvalue| upvalue.source).collect() },
+    let child = |&child: &*mut Prototype| {
+        // SAFETY: children live as long as the state.
+        let upvalues = unsafe { &(*child).upvalues };
+        Child { upvalues: upvalues.iter().map(|upvalue| upvalue.source).collect() }
     };
     let children: Vec<Child> = prototype.children.iter().map(child).collect();
     let code = prototype.code.to_vec();

@@ -56,7 +56,11 @@ struct HeapFigures {
 impl State {
     /// The report of this run so far.
     pub fn statistics(&self, wall: Duration, form: Form) -> String {
-        let report = Report { wall_seconds: wall.as_secs_f64(), surmise: self.surmise_figures(), heap: self.heap_figures() };
+        let report = Report {
+            wall_seconds: wall.as_secs_f64(),
+            surmise: self.surmise_figures(),
+            heap: self.heap_figures(),
+        };
         match form {
             Form::Json => serde_json::to_string_pretty(&report).unwrap_or_default() + "\n",
             Form::Table => table(&report),
@@ -137,7 +141,10 @@ fn table(report: &Report) -> String {
             row("log batches dropped", figures.dropped_batches.to_string());
         }
     }
-    row("collections minor, full", format!("{}, {}", report.heap.minor_collections, report.heap.full_collections));
+    row(
+        "collections minor, full",
+        format!("{}, {}", report.heap.minor_collections, report.heap.full_collections),
+    );
     row("  time", format!("{:.2} ms", report.heap.collection_seconds * 1e3));
     row("allocated young", format!("{} bytes", report.heap.young_bytes));
     format!("Surmise, statistics of this run\n{text}")

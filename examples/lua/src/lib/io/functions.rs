@@ -69,7 +69,8 @@ fn open(state: &mut State, call: Call) -> Result<u32, Throw> {
 
 /// Opens a file, or throws.
 fn open_or_throw(state: &mut State, call: Call, name: &[u8], mode: &[u8]) -> Result<Value, Throw> {
-    let opened = options(mode).map_or_else(|| Err(super::stream::bad_descriptor()), |options| options.open(path(name)));
+    let opened = options(mode)
+        .map_or_else(|| Err(super::stream::bad_descriptor()), |options| options.open(path(name)));
     match opened {
         Ok(file) => Ok(new_library_file(state, call, Stream::new(file, Owner::File))),
         Err(error) => {

@@ -42,7 +42,9 @@ pub fn open(state: &mut State) {
     state.set_named(metatable, "__name", name);
     let library = state.register_library("io", &[]);
     add_functions(state, library, functions::FUNCTIONS, shared);
-    for (descriptor, name, place) in [(0, "stdin", Some(INPUT)), (1, "stdout", Some(OUTPUT)), (2, "stderr", None)] {
+    for (descriptor, name, place) in
+        [(0, "stdin", Some(INPUT)), (1, "stdout", Some(OUTPUT)), (2, "stderr", None)]
+    {
         let file = new_file(state, metatable, Stream::standard(descriptor));
         state.set_named(library, name, file);
         if let Some(place) = place {
@@ -51,7 +53,12 @@ pub fn open(state: &mut State) {
     }
 }
 
-fn add_functions(state: &mut State, to: *mut Table, functions: &[(&'static str, NativeEntry)], shared: *mut Table) {
+fn add_functions(
+    state: &mut State,
+    to: *mut Table,
+    functions: &[(&'static str, NativeEntry)],
+    shared: *mut Table,
+) {
     for (name, entry) in functions {
         let function = state.heap.new_native(*entry, name, 0, &[Value::table(shared)]);
         state.set_named(to, name, Value::native(function));

@@ -84,7 +84,8 @@ fn read_values(
     let mut values = SmallVec::new();
     let count = (call.count.max(first) - first).max(1);
     for i in 0..count {
-        let format = if first + i < call.count { check_format(state, call, first + i)? } else { Format::Line };
+        let format =
+            if first + i < call.count { check_format(state, call, first + i)? } else { Format::Line };
         let outcome = read_one(state, &mut stream.borrow_mut(), format);
         match outcome {
             Ok(Some(value)) => values.push(value),
@@ -121,7 +122,12 @@ const CLOSES: usize = 2;
 const FORMATS: usize = 3;
 
 /// An iterator that reads by the formats in the arguments from 1 on.
-pub(super) fn make_line_reader(state: &mut State, call: Call, file: Value, closes: bool) -> Result<Value, Throw> {
+pub(super) fn make_line_reader(
+    state: &mut State,
+    call: Call,
+    file: Value,
+    closes: bool,
+) -> Result<Value, Throw> {
     if call.count > LINE_FORMATS + 1 {
         return Err(state.argument_error(call, LINE_FORMATS + 1, "too many arguments"));
     }

@@ -228,7 +228,7 @@ fn random(state: &mut State, call: Call) -> Result<u32, Throw> {
         1 => {
             let high = state.check_int(call, 0)?;
             if high == 0 {
-                let bits = state.libraries.random.next();
+                let bits = state.libraries.random.next_u64();
                 return call.return_one(Value::int(bits as i64));
             }
             (1, high)

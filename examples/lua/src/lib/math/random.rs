@@ -25,7 +25,7 @@ impl Generator {
     pub fn new(first: i64, second: i64) -> Generator {
         let mut generator = Generator { state: [first as u64, 0xff, second as u64, 0] };
         for _ in 0..DISCARDED {
-            generator.next();
+            generator.next_u64();
         }
         generator
     }
@@ -40,7 +40,7 @@ impl Generator {
 
     /// The next 64 bits.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         let [s0, s1, s2, s3] = self.state;
         let result = s1.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let s2 = s2 ^ s0;
@@ -52,13 +52,13 @@ impl Generator {
     /// A float in `[0, 1)`.
     #[inline]
     pub fn float(&mut self) -> f64 {
-        (self.next() >> 11) as f64 * (0.5 / (1u64 << 52) as f64)
+        (self.next_u64() >> 11) as f64 * (0.5 / (1u64 << 52) as f64)
     }
 
     /// An integer in `[low, high]`. `low` must not be above `high`.
     #[inline]
     pub fn int(&mut self, low: i64, high: i64) -> i64 {
-        let bits = self.next();
+        let bits = self.next_u64();
         let span = (high as u64).wrapping_sub(low as u64);
         (low as u64).wrapping_add(self.project(bits, span)) as i64
     }
@@ -74,7 +74,7 @@ impl Generator {
             if bits <= limit {
                 return bits;
             }
-            bits = self.next();
+            bits = self.next_u64();
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     fn numbers_are_those_of_lua() {
         // lua5.4 -e 'math.randomseed(42) print(math.random(0), math.random(), math.random(10), math.random(-5, 5))'
         let mut generator = Generator::new(42, 0);
-        assert_eq!(generator.next() as i64, -1276290044721465627);
+        assert_eq!(generator.next_u64() as i64, -1276290044721465627);
         assert_eq!(format!("{:.14}", generator.float()), "0.45178389935924");
         assert_eq!(generator.int(1, 10), 6);
         assert_eq!(generator.int(-5, 5), 0);

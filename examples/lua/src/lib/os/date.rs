@@ -84,7 +84,8 @@ fn convert(out: &mut Vec<u8>, specifier: &[u8], calendar: &libc::tm) {
     format[1..1 + specifier.len()].copy_from_slice(specifier);
     let mut text = [0u8; CONVERTED];
     // SAFETY: the format is terminated, and the length is that of the text.
-    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr().cast(), calendar) };
+    let length =
+        unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr().cast(), calendar) };
     out.extend_from_slice(&text[..length]);
 }
 

@@ -84,7 +84,9 @@ pub fn write_float(out: &mut Vec<u8>, specification: &Specification, value: f64,
         let precision = specification.precision;
         match conversion.to_ascii_lowercase() {
             b'f' => write_fixed(out, magnitude, precision.unwrap_or(PRECISION), specification.alternative),
-            b'e' => write_exponential(out, magnitude, precision.unwrap_or(PRECISION), specification.alternative),
+            b'e' => {
+                write_exponential(out, magnitude, precision.unwrap_or(PRECISION), specification.alternative)
+            }
             b'g' => write_general(out, magnitude, precision.unwrap_or(PRECISION), specification.alternative),
             _ => {
                 prefix += 2;
@@ -220,7 +222,8 @@ fn write_hexadecimal(out: &mut Vec<u8>, magnitude: f64, precision: Option<usize>
         out.push(b'.');
     }
     for place in 0..digits {
-        let digit = if place < FRACTION_DIGITS { mantissa >> (4 * (FRACTION_DIGITS - 1 - place)) & 15 } else { 0 };
+        let digit =
+            if place < FRACTION_DIGITS { mantissa >> (4 * (FRACTION_DIGITS - 1 - place)) & 15 } else { 0 };
         out.push(b"0123456789abcdef"[digit as usize]);
     }
     let _ = write!(out, "p{exponent:+}");

@@ -16,7 +16,12 @@ fn format_error(state: &mut State, call: Call, error: FormatError) -> Throw {
     }
 }
 
-fn next(state: &mut State, call: Call, reader: &mut Reader, total: usize) -> Result<Option<PackOption>, Throw> {
+fn next(
+    state: &mut State,
+    call: Call,
+    reader: &mut Reader,
+    total: usize,
+) -> Result<Option<PackOption>, Throw> {
     reader.next(total).map_err(|error| format_error(state, call, error))
 }
 
@@ -138,7 +143,11 @@ pub(super) fn unpack(state: &mut State, call: Call) -> Result<u32, Throw> {
             },
             Kind::Single => {
                 let bytes = field.try_into().expect("a single has four bytes");
-                Value::float(f64::from(if is_little { f32::from_le_bytes(bytes) } else { f32::from_be_bytes(bytes) }))
+                Value::float(f64::from(if is_little {
+                    f32::from_le_bytes(bytes)
+                } else {
+                    f32::from_be_bytes(bytes)
+                }))
             }
             Kind::Double => {
                 let bytes = field.try_into().expect("a double has eight bytes");

@@ -251,7 +251,8 @@ impl Pattern {
     /// Reads a pattern. Never fails: see the module's comment.
     pub fn compile(source: &[u8], caret: Caret) -> Pattern {
         let anchored = caret == Caret::Anchor && source.first() == Some(&b'^');
-        let mut reader = Reader { source, at: usize::from(anchored), items: Vec::new(), open: Vec::new(), captures: 0 };
+        let mut reader =
+            Reader { source, at: usize::from(anchored), items: Vec::new(), open: Vec::new(), captures: 0 };
         if let Err(error) = reader.read() {
             reader.items.push(Item::Malformed(error));
         }
@@ -348,7 +349,11 @@ impl Reader<'_> {
             b'%' => {
                 let letter = self.peek(1).ok_or(PatternError::EndsWithPercent)?;
                 self.at += 2;
-                if letter.is_ascii_alphabetic() { Class::Set(Set::class(letter)) } else { Class::Byte(letter) }
+                if letter.is_ascii_alphabetic() {
+                    Class::Set(Set::class(letter))
+                } else {
+                    Class::Byte(letter)
+                }
             }
             b'[' => Class::Set(self.set()?),
             c => {
@@ -540,7 +545,8 @@ impl<'a> Matcher<'a> {
                 }
                 Item::Open(index) | Item::Position(index) => {
                     let is_position = matches!(items[item], Item::Position(_));
-                    self.captures[*index as usize] = (at as u32, if is_position { IS_POSITION } else { IS_OPEN });
+                    self.captures[*index as usize] =
+                        (at as u32, if is_position { IS_POSITION } else { IS_OPEN });
                     if depth == 0 {
                         return self.fail(PatternError::TooComplex);
                     }

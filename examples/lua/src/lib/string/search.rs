@@ -37,7 +37,13 @@ fn capture(state: &mut State, matcher: &Matcher, index: usize, found: Found) -> 
 
 /// Makes all captures, or the whole match, results from number `from` on.
 #[inline]
-fn put_captures(state: &mut State, call: Call, from: u32, matcher: &Matcher, found: Found) -> Result<u32, Throw> {
+fn put_captures(
+    state: &mut State,
+    call: Call,
+    from: u32,
+    matcher: &Matcher,
+    found: Found,
+) -> Result<u32, Throw> {
     let count = matcher.capture_count().max(1) as u32;
     for i in 0..count {
         let value = capture(state, matcher, i as usize, found)?;
@@ -48,6 +54,7 @@ fn put_captures(state: &mut State, call: Call, from: u32, matcher: &Matcher, fou
 
 /// What `find` and `match` begin with: subject, pattern, and where to start, unless that is behind the end.
 #[inline]
+#[allow(clippy::type_complexity, reason = "the text, the pattern, and where to start, for two callers")]
 fn arguments(state: &mut State, call: Call) -> Result<(&'static [u8], &'static [u8], Option<usize>), Throw> {
     let subject = state.check_bytes(call, 0)?;
     let pattern = state.check_bytes(call, 1)?;
@@ -170,14 +177,15 @@ pub(super) fn gsub(state: &mut State, call: Call) -> Result<u32, Throw> {
     let source = state.check_bytes(call, 1)?;
     let replacement = call.arg(2);
     let limit = state.opt_int(call, 3, subject.len() as i64 + 1)?;
-    let replacement = if replacement.is(Tag::Table) || replacement.is(Tag::LuaClosure) || replacement.is(Tag::Native) {
-        Replacement::Ask
-    } else if replacement.is(Tag::String) || replacement.is_int() || replacement.is_float() {
-        let text = state.check_bytes(call, 2)?;
-        if text.contains(&b'%') { Replacement::Template(text) } else { Replacement::Text(text) }
-    } else {
-        return Err(state.type_error(call, 2, "string/function/table"));
-    };
+    let replacement =
+        if replacement.is(Tag::Table) || replacement.is(Tag::LuaClosure) || replacement.is(Tag::Native) {
+            Replacement::Ask
+        } else if replacement.is(Tag::String) || replacement.is_int() || replacement.is_float() {
+            let text = state.check_bytes(call, 2)?;
+            if text.contains(&b'%') { Replacement::Template(text) } else { Replacement::Text(text) }
+        } else {
+            return Err(state.type_error(call, 2, "string/function/table"));
+        };
     let pattern = state.libraries.patterns.get(source, Caret::Anchor);
     let mut out = std::mem::take(&mut state.scratch);
     out.clear();
@@ -245,7 +253,13 @@ fn substitute(
 }
 
 /// Writes a replacement text with its references to captures.
-fn expand(state: &mut State, matcher: &Matcher, found: Found, text: &[u8], out: &mut Vec<u8>) -> Result<(), Throw> {
+fn expand(
+    state: &mut State,
+    matcher: &Matcher,
+    found: Found,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Throw> {
     let mut rest = text;
     while let Some(percent) = memchr::memchr(b'%', rest) {
         out.extend_from_slice(&rest[..percent]);
@@ -279,7 +293,13 @@ fn expand(state: &mut State, matcher: &Matcher, found: Found, text: &[u8], out: 
 }
 
 /// Asks the table or function for a match's replacement; false if the match is to stay.
-fn ask(state: &mut State, call: Call, matcher: &Matcher, found: Found, out: &mut Vec<u8>) -> Result<bool, Throw> {
+fn ask(
+    state: &mut State,
+    call: Call,
+    matcher: &Matcher,
+    found: Found,
+    out: &mut Vec<u8>,
+) -> Result<bool, Throw> {
     let answer = if call.arg(2).is(Tag::Table) {
         let key = capture(state, matcher, 0, found)?;
         let asked = call.arg(2).as_table();

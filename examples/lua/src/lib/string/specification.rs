@@ -72,9 +72,7 @@ impl<'a> Raw<'a> {
         // A width does not start with a zero: that would be a flag that the conversion has not.
         if rest.first() != Some(&b'0') {
             result.width = two_digits(&mut rest);
-            if takes_precision
-                && let Some((b'.', tail)) = rest.split_first()
-            {
+            if takes_precision && let Some((b'.', tail)) = rest.split_first() {
                 rest = tail;
                 result.precision = Some(two_digits(&mut rest));
             }
@@ -130,7 +128,10 @@ mod tests {
         let raw = Raw::read(b"-08.3f rest").unwrap();
         assert_eq!((raw.modifiers, raw.conversion), (&b"-08.3"[..], b'f'));
         let parsed = raw.parse(b"-+ #0", true).unwrap();
-        assert_eq!(parsed, Specification { left: true, zero: true, width: 8, precision: Some(3), ..Default::default() });
+        assert_eq!(
+            parsed,
+            Specification { left: true, zero: true, width: 8, precision: Some(3), ..Default::default() }
+        );
         assert_eq!(raw.parse(b"-", true), None);
         assert_eq!(Raw::read(b"123d").unwrap().parse(b"-", true), None);
         assert_eq!(Raw::read(b".123d").unwrap().parse(b"-", true), None);

@@ -220,7 +220,9 @@ fn unpack(state: &mut State, call: Call) -> Result<u32, Throw> {
         return call.return_none();
     }
     let count = (last as u64).wrapping_sub(first as u64);
-    if count >= i32::MAX as u64 || state.check_stack(call.base, (count + u64::from(call.count)) as usize + 2, "").is_err() {
+    if count >= i32::MAX as u64
+        || state.check_stack(call.base, (count + u64::from(call.count)) as usize + 2, "").is_err()
+    {
         return Err(state.throw_message("too many results to unpack"));
     }
     let count = count as u32 + 1;
@@ -258,9 +260,8 @@ fn move_(state: &mut State, call: Call) -> Result<u32, Throw> {
         if to > i64::MAX - count + 1 {
             return Err(state.argument_error(call, 3, "destination wrap around"));
         }
-        let is_upward = to > last || to <= first || {
-            target != 0 && !state.equals(call.arg(0), call.arg(target))?
-        };
+        let is_upward =
+            to > last || to <= first || { target != 0 && !state.equals(call.arg(0), call.arg(target))? };
         for i in 0..count {
             let offset = if is_upward { i } else { count - 1 - i };
             let value = get(state, call, 0, first + offset)?;
