@@ -13,6 +13,7 @@ const BYTES_BETWEEN_COLLECTIONS: usize = 1 << 20;
 
 /// The strings that a program made.
 pub struct Texts {
+    #[expect(clippy::vec_box, reason = "strings have addresses of their own, which values hold")]
     all: Vec<Box<Text>>,
     /// Bytes made since the last collection.
     fresh: usize,

@@ -8,13 +8,20 @@ use surmise::deopt::runloop::Outcome;
 impl Machine {
     /// Runs compiled code with its window at `base`: a function from its beginning, or from a loop's header on in the middle of it,
     /// with its locals and operands where the interpreter has left them. It has no frame here.
-    pub fn enter(&mut self, code: *const u8, base: usize, argument_count: usize) -> Result<Called, Error> {
+    ///
+    /// # Safety
+    /// `code` was read from the function's entry or from the plug just now, and the window holds what that asks for.
+    pub unsafe fn enter(
+        &mut self,
+        code: *const u8,
+        base: usize,
+        argument_count: usize,
+    ) -> Result<Called, Error> {
         let Some(connection) = &self.surmise else { unreachable!("code comes from the plug") };
         // SAFETY: the guard is a field of the machine, which stays where it is during the call.
         let runloop = unsafe { connection.guard.alias() };
         let window = self.address_of(base);
-        // SAFETY: `code` was read from the function's entries just now. The window holds what the code's entry asks for, and the
-        // code itself checks that there is room for the rest of it.
+        // SAFETY: handed on. The code itself checks that there is room for the rest of its window.
         match unsafe { runloop.enter(self, code, window, argument_count as u64) } {
             Outcome::Returned([result, _]) => Ok(Called::Returned(Word(result))),
             // A guess failed: step 6 has made frames of it.

@@ -100,7 +100,12 @@ unsafe extern "C" fn callee(context: *mut Context, callee: Word, line: i64) -> W
 
 unsafe extern "C" fn print(context: *mut Context, value: Word) {
     // SAFETY: called by compiled code.
-    unsafe { with_machine(context, |machine| Ok(machine.print(value))) }
+    unsafe {
+        with_machine(context, |machine| {
+            machine.print(value);
+            Ok(())
+        })
+    }
 }
 
 /// The generic call of the protocol: the callee stands at `callee`, its arguments behind it.

@@ -170,6 +170,7 @@ impl Lifter<'_> {
         Ok(())
     }
 
+    /// Goes on in the block that begins at an instruction.
     fn begin_block(&mut self, pc: usize, block: Block) {
         self.builder.switch_to(block);
         let is_back_edge = |(from, op): (usize, Op)| op.target() == Some(pc) && from >= pc;
@@ -183,6 +184,7 @@ impl Lifter<'_> {
         }
     }
 
+    /// One instruction, with the builder told where it is.
     fn instruction(&mut self, pc: usize) -> Result<(), LiftError> {
         let top = self.code.top_at(pc);
         let line = self.code.instructions[pc].line;

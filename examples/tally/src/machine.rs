@@ -3,7 +3,8 @@
 //! A frame's registers stand in the machine's stack of values, with the called function just below; a callee's window begins at
 //! its arguments, which are the topmost operands of its caller. Its result replaces the function that was called.
 //!
-//! Four lines are for Surmise alone, and marked with it: calls and back-edges are counted, and what is logged is logged.
+//! What is here for Surmise alone is marked with its name: calls and back-edges are counted, which may lead into compiled code, and
+//! what is to be logged is logged.
 
 use crate::assemble::{Error, fail};
 use crate::collector::Texts;
@@ -108,7 +109,7 @@ impl Machine {
             let Frame { function, base, mut pc } = *self.frames.last().expect("there is a frame to run");
             let function = &*functions[function];
             let mut top = base + usize::from(function.code.top_at(pc));
-            loop {
+            let result = loop {
                 let Instruction { op, line } = function.code.instructions[pc];
                 if function.plugged.logged.get() {
                     self.log(function, pc, base); // Surmise
@@ -131,28 +132,28 @@ impl Machine {
                         let text = self.pop(&mut top);
                         self.push(&mut top, length(text, line)?);
                     }
-                    Op::Jump(_) | Op::JumpIf(_) | Op::JumpUnless(_) => {
-                        let (jumps, target) = match op {
-                            Op::JumpIf(target) => (self.pop(&mut top).is_true(), target),
-                            Op::JumpUnless(target) => (!self.pop(&mut top).is_true(), target),
-                            _ => (true, op.target().expect("a jump has a target")),
+                    Op::Jump(target) | Op::JumpIf(target) | Op::JumpUnless(target) => {
+                        let jumps = match op {
+                            Op::JumpIf(_) => self.pop(&mut top).is_true(),
+                            Op::JumpUnless(_) => !self.pop(&mut top).is_true(),
+                            _ => true,
                         };
-                        let is_back_edge = jumps && target < pc;
-                        if jumps {
-                            pc = target;
+                        if !jumps {
+                            continue;
                         }
-                        if is_back_edge
-                            && let Some(code) = self.count(function, Entry::Loop(Pc(pc as u32)), base)
+                        let header = Entry::Loop(Pc(target as u32));
+                        if target < pc
+                            && let Some(code) = self.count(function, header, base)
                         {
                             // Surmise: compiled code goes on with this frame.
                             self.frames.pop();
-                            match self.enter(code, base, 0)? {
-                                Called::Returned(result) if self.frames.len() == until => return Ok(result),
-                                Called::Returned(result) => self.set(base - 1, result),
-                                Called::Frame => {}
+                            // SAFETY: the plug gave the code for this header, and the window is as the interpreter left it.
+                            match unsafe { self.enter(code, base, 0) }? {
+                                Called::Returned(result) => break result,
+                                Called::Frame => continue 'frames,
                             }
-                            continue 'frames;
                         }
+                        pc = target;
                     }
                     Op::Call(count) => {
                         let place = top - usize::from(count) - 1;
@@ -165,17 +166,16 @@ impl Machine {
                         top = place + 1;
                     }
                     Op::Return => {
-                        let result = self.pop(&mut top);
                         self.frames.pop();
-                        if self.frames.len() == until {
-                            return Ok(result);
-                        }
-                        self.set(base - 1, result);
-                        continue 'frames;
+                        break self.pop(&mut top);
                     }
                     Op::Print => self.print(self.pop(&mut top)),
                 }
+            };
+            if self.frames.len() == until {
+                return Ok(result);
             }
+            self.set(base - 1, result);
         }
     }
 
@@ -194,7 +194,8 @@ impl Machine {
         let function = &*functions[function];
         self.count(function, Entry::Call, window); // Surmise
         if function.plugged.entry.is_compiled() {
-            return self.enter(function.plugged.entry.code(), window, count); // Surmise
+            // Surmise. SAFETY: the function's own code, which wants its arguments in the window.
+            return unsafe { self.enter(function.plugged.entry.code(), window, count) };
         }
         check_room(function, window)?;
         // Missing arguments are `none`, and so are the other locals; arguments that are too many are dropped.
