@@ -111,6 +111,16 @@ impl State {
                 let base = (*handler.frame).base;
                 base.sub(1).write(Value::FALSE);
                 base.write(self.error_value);
+                // What the failed call left in the caller's window must not be kept alive by it.
+                let caller = handler.frame.sub(1);
+                if !(*caller).prototype.is_null() {
+                    let end = (*caller).base.add((*(*caller).prototype).register_count as usize);
+                    let mut slot = base.add(1);
+                    while slot < end {
+                        slot.write(Value::NIL);
+                        slot = slot.add(1);
+                    }
+                }
                 self.error_value = Value::NIL;
                 match return_values(self, base.sub(1), 2) {
                     THROW => {}
