@@ -68,7 +68,7 @@ struct Call {
     callee: Callee,
     args: SmallVec<[ir::Value; 8]>,
     /// The state for the landing pad.
-    landing: Option<(FrameStateId, LandingResults)>,
+    landing: Option<(FrameStateId, ExitForm)>,
 }
 
 impl Translator<'_> {
@@ -108,10 +108,13 @@ impl Translator<'_> {
             let value = self.roots.across(inst)[index];
             let Some(home) = self.roots.home(value) else { continue };
             let words = match self.words(value)? {
-                Words::One(_) => Words::One(self.load_home(home.word)),
+                Words::One(word) => {
+                    let ty = self.builder.func.dfg.value_type(word);
+                    Words::One(self.load_home(ty, home.word))
+                }
                 Words::Pair(tag, _) => {
-                    let tag = if is_poll { tag } else { self.load_home(home.word) };
-                    Words::Pair(tag, self.load_home(home.word + 1))
+                    let tag = if is_poll { tag } else { self.load_home(types::I64, home.word) };
+                    Words::Pair(tag, self.load_home(types::I64, home.word + 1))
                 }
             };
             self.redefine(value, words);
@@ -124,7 +127,7 @@ impl Translator<'_> {
             .across(inst)
             .iter()
             .filter_map(|&value| roots.home(value))
-            .map(|home| (home.word, home.kind));
+            .filter_map(|home| home.kind.map(|kind| (home.word, kind)));
         let data = &self.function.insts[inst];
         let origin = data.after.or(data.state).map(|state| {
             let state = &self.function.states[state];
@@ -148,7 +151,7 @@ impl Translator<'_> {
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {
         self.store_roots(inst)?;
         let location = self.call_location(inst);
-        let Some((state, landing_results)) = call.landing else {
+        let Some((state, form)) = call.landing else {
             self.builder.set_srcloc(location);
             let inst_made = match call.callee {
                 Callee::Unit(address, signature) => {
@@ -188,7 +191,7 @@ impl Translator<'_> {
         self.builder.set_srcloc(no_location());
 
         self.start_block(pad);
-        let description = self.describe(state, ExitForm::Landing(landing_results))?;
+        let description = self.describe(state, form)?;
         self.call_exit_stub(Trampoline::Landing, &delivered, description, ExitReason::Invalidated);
 
         self.start_block(normal);
@@ -257,7 +260,8 @@ impl Translator<'_> {
         } else {
             let landing = if effects.may_deoptimize() {
                 let state = data.after.ok_or(LowerError::MissingState { inst, when: "after" })?;
-                Some((state, declared.result.map_or(LandingResults::None, LandingResults::Extern)))
+                let results = declared.result.map_or(LandingResults::None, LandingResults::Extern);
+                Some((state, ExitForm::Call(results)))
             } else {
                 None
             };
@@ -328,7 +332,7 @@ impl Translator<'_> {
         let signature = self.signatures.words(&mut self.builder, 4, 2);
         let function = self.trampoline(Trampoline::Extern(protocol.generic), signature);
         let args = smallvec![self.context, base, count, wanted];
-        let landing = Some((state, LandingResults::Call));
+        let landing = Some((state, ExitForm::Call(LandingResults::Call)));
         let results = self.call(inst, Call { callee: Callee::Function(function), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
@@ -350,7 +354,7 @@ impl Translator<'_> {
         let base = self.register_address(i32::from(info.window.0) + 1);
         let signature = self.signatures.words(&mut self.builder, 3, 2);
         let args = smallvec![self.context, base, count];
-        let landing = Some((state, LandingResults::Call));
+        let landing = Some((state, ExitForm::Call(LandingResults::Call)));
         let results = self.call(inst, Call { callee: Callee::Unit(function, signature), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
@@ -366,7 +370,7 @@ impl Translator<'_> {
         let homes = self.homes.clone();
         let signature = self.signatures.words(&mut self.builder, 0, 0);
         let function = self.trampoline(Trampoline::Poll, signature);
-        let landing = Some((state, LandingResults::None));
+        let landing = Some((state, ExitForm::Poll));
         self.call(inst, Call { callee: Callee::Function(function), args: smallvec![], landing })?;
         self.builder.set_cold_block(self.builder.current_block().expect("the call goes on in a block"));
         self.builder.ins().jump(go_on, &[]);

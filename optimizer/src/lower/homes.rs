@@ -10,7 +10,7 @@
 
 use super::roots::{Home, Roots};
 use cranelift_entity::SecondaryMap;
-use surmise_ir::analysis::{BitSet, ControlFlow, Dominators, LoopForest};
+use surmise_ir::analysis::{BitSet, ControlFlow, LoopForest};
 use surmise_ir::entity::{Block, Value};
 use surmise_ir::function::{Function, ValueDef};
 use surmise_ir::opcode::Opcode;
@@ -62,10 +62,10 @@ pub(super) struct HomeFlow {
 
 impl HomeFlow {
     /// Finds them.
-    pub fn new(function: &Function, graph: &ControlFlow, roots: &Roots) -> HomeFlow {
+    pub fn new(function: &Function, graph: &ControlFlow, loops: &LoopForest, roots: &Roots) -> HomeFlow {
         let mut flow = HomeFlow::default();
         let Some(entry) = graph.entry().filter(|_| roots.home_count > 0) else { return flow };
-        flow.find_early(function, graph, roots);
+        flow.find_early(function, graph, loops, roots);
         flow.at_start[entry] = Some(HomeState::new(roots.home_count));
         let mut work: Vec<Block> = vec![entry];
         let mut waiting: BitSet<Block> = work.iter().copied().collect();
@@ -98,15 +98,10 @@ impl HomeFlow {
     }
 
     /// Values that live across a call in a loop that they are not defined in.
-    fn find_early(&mut self, function: &Function, graph: &ControlFlow, roots: &Roots) {
-        let has_loop = graph
-            .post_order()
-            .iter()
-            .any(|&block| graph.successors(block).iter().any(|&to| graph.is_retreating(block, to)));
-        if !has_loop {
+    fn find_early(&mut self, function: &Function, graph: &ControlFlow, loops: &LoopForest, roots: &Roots) {
+        if graph.post_order().iter().all(|&block| loops.innermost(block).is_none()) {
             return;
         }
-        let loops = LoopForest::new(graph, &Dominators::new(graph));
         let mut defined_in: SecondaryMap<Value, Option<Block>> = SecondaryMap::new();
         for &block in graph.post_order() {
             for &inst in &function.blocks[block].insts {

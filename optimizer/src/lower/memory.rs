@@ -61,9 +61,9 @@ impl Translator<'_> {
         self.homes.stored(home, value);
     }
     /// Reads a word of the frame's slot of homes.
-    pub fn load_home(&mut self, word: u32) -> ir::Value {
+    pub fn load_home(&mut self, ty: ir::Type, word: u32) -> ir::Value {
         let address = self.builder.ins().stack_addr(types::I64, self.home_slot, 8 * word as i32);
-        self.builder.ins().load(types::I64, self.regions.homes, address, 0)
+        self.builder.ins().load(ty, self.regions.homes, address, 0)
     }
 
     /// Distance of a register from the window's address, in bytes; the callee's register is number -1.

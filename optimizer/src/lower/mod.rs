@@ -65,7 +65,7 @@ use roots::Roots;
 use rustc_hash::FxHashMap;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
-use surmise_ir::analysis::{BitSet, ControlFlow};
+use surmise_ir::analysis::{BitSet, ControlFlow, Dominators, LoopForest};
 use surmise_ir::entity::{Block, Inst, Value};
 use surmise_ir::function::{Entry, Function, Immediate};
 use surmise_ir::language::Language;
@@ -191,7 +191,8 @@ impl<'a> Translator<'a> {
         scratch: &'a mut target::Scratch,
     ) -> Result<Translated, LowerError> {
         let graph = ControlFlow::new(function);
-        let roots = Roots::new(function, language, &graph)?;
+        let loops = LoopForest::new(&graph, &Dominators::new(&graph));
+        let roots = Roots::new(function, language, &graph, &loops)?;
         let mut builder = FunctionBuilder::new(&mut scratch.context.func, &mut scratch.builder);
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
@@ -218,7 +219,7 @@ impl<'a> Translator<'a> {
             argument_count,
             slots: None,
             homes: HomeState::default(),
-            home_flow: HomeFlow::new(function, &graph, &roots),
+            home_flow: HomeFlow::new(function, &graph, &loops, &roots),
             roots,
             home_slot,
             regions,

@@ -11,13 +11,18 @@
 //! words 2, 3… homes: one word for a ref or a boxed word, two (tag, payload) for a boxed pair
 //! ```
 //!
+//! A poll is a call in a cold path, but a call: a value that lives across it in a machine register would have to be in one of the
+//! few that calls keep, or in memory, also where the poll does nothing. So what a loop works with (numbers as well) is saved in
+//! the polls' cold paths by the same means: stored to a home, and read from it afterwards.
+//!
 //! What has no home: a box. `box k x` is made again from its payload wherever it is used, so only the payload needs a home, and
 //! only if it is a `ref`. Two values may share a home if no safepoint is passed by both.
 
 use super::error::LowerError;
 use cranelift_entity::SecondaryMap;
+use rustc_hash::FxHashMap;
 use surmise_deopt::table::RootKind;
-use surmise_ir::analysis::{BitSet, ControlFlow};
+use surmise_ir::analysis::{BitSet, ControlFlow, Loop, LoopForest};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData};
 use surmise_ir::language::{Encoding, Language};
@@ -29,8 +34,8 @@ use surmise_ir::types::Type;
 pub(super) struct Home {
     /// Its first word in the frame's slot.
     pub word: u32,
-    /// What stands there.
-    pub kind: RootKind,
+    /// What stands there; `None` for what the collector has nothing to do with.
+    pub kind: Option<RootKind>,
     /// Number of the home; values that share the place share the number.
     pub number: u32,
 }
@@ -58,6 +63,57 @@ pub(super) fn collected(function: &Function, value: Value) -> Option<Value> {
             None => Some(value),
         },
         _ => None,
+    }
+}
+
+/// The number that a value is, or that the box holds which it is. Constants are made again where they are needed.
+fn number(function: &Function, value: Value) -> Option<Value> {
+    let value = match function.def_with(value, Opcode::Box) {
+        Some(data) => data.args.first().copied()?,
+        None => value,
+    };
+    let is_number = matches!(function.ty(value), Type::I64 | Type::F64 | Type::I1 | Type::Raw);
+    let is_constant = |inst: Inst| {
+        let opcode = function.insts[inst].opcode;
+        matches!(opcode, Opcode::Iconst | Opcode::Fconst | Opcode::Bconst | Opcode::RawConst)
+    };
+    (is_number && !function.def(value).is_some_and(is_constant)).then_some(value)
+}
+
+/// The numbers that each loop with polls of its own works with.
+struct LoopNumbers(FxHashMap<Loop, BitSet<Value>>);
+
+impl LoopNumbers {
+    fn new(function: &Function, graph: &ControlFlow, loops: &LoopForest) -> LoopNumbers {
+        let mut numbers: FxHashMap<Loop, BitSet<Value>> = FxHashMap::default();
+        for block in graph.reverse_post_order() {
+            let has_poll =
+                function.blocks[block].insts.iter().any(|&inst| function.insts[inst].opcode == Opcode::Poll);
+            if let Some(innermost) = loops.innermost(block).filter(|_| has_poll) {
+                numbers.entry(innermost).or_default();
+            }
+        }
+        if numbers.is_empty() {
+            return LoopNumbers(numbers);
+        }
+        for block in graph.reverse_post_order() {
+            let Some(innermost) = loops.innermost(block) else { continue };
+            for around in loops.around(innermost) {
+                let Some(numbers) = numbers.get_mut(&around) else { continue };
+                for &inst in &function.blocks[block].insts {
+                    let data = &function.insts[inst];
+                    if data.opcode != Opcode::Box {
+                        numbers.extend(data.operands().filter_map(|value| number(function, value)));
+                    }
+                }
+            }
+        }
+        LoopNumbers(numbers)
+    }
+    /// Whether a poll in a block saves a number.
+    fn contains(&self, loops: &LoopForest, block: Block, value: Value) -> bool {
+        let numbers = loops.innermost(block).and_then(|innermost| self.0.get(&innermost));
+        numbers.is_some_and(|numbers| numbers.contains(value))
     }
 }
 
@@ -89,6 +145,7 @@ impl Liveness<'_> {
                 self.function.def_with(value, Opcode::Load).filter(|_| self.function.ty(value) == Type::Ref);
             next = owner.and_then(|load| collected(self.function, load.args[0]));
         }
+        live.extend(number(self.function, value));
     }
     fn add_state(&self, state: Option<FrameStateId>, live: &mut BitSet<Value>) {
         if let Some(state) = state {
@@ -140,7 +197,12 @@ impl Liveness<'_> {
 
 impl Roots {
     /// Finds the safepoints of a function and what lives across them.
-    pub fn new(function: &Function, language: &Language, graph: &ControlFlow) -> Result<Roots, LowerError> {
+    pub fn new(
+        function: &Function,
+        language: &Language,
+        graph: &ControlFlow,
+        loops: &LoopForest,
+    ) -> Result<Roots, LowerError> {
         let counts_arguments = function.insts.values().any(|data| data.opcode == Opcode::ArgumentCount);
         let mut roots = Roots {
             homes: SecondaryMap::new(),
@@ -161,6 +223,7 @@ impl Roots {
         }
         let mut liveness = Liveness { function, live_in: SecondaryMap::new() };
         liveness.compute(graph);
+        let numbers = LoopNumbers::new(function, graph, loops);
         let mut live = BitSet::new();
         for block in blocks_with_safepoints {
             liveness.live_out(graph, block, &mut live);
@@ -175,7 +238,10 @@ impl Roots {
                     let pad = if data.opcode == Opcode::Poll { data.state } else { data.after };
                     liveness.add_state(pad, &mut across);
                     let start = roots.across.len() as u32;
-                    roots.across.extend(across.iter());
+                    let is_poll = data.opcode == Opcode::Poll;
+                    roots.across.extend(across.iter().filter(|&value| {
+                        function.ty(value).is_collected() || is_poll && numbers.contains(loops, block, value)
+                    }));
                     roots.ranges[inst] = (start, roots.across.len() as u32);
                 }
                 liveness.step_back(inst, &mut live);
@@ -210,7 +276,11 @@ impl Roots {
         }
         let mut taken: Vec<(Home, Vec<u64>)> = Vec::new();
         for value in order {
-            let kind = if function.ty(value) == Type::Ref { RootKind::Ref } else { RootKind::Any };
+            let kind = match function.ty(value) {
+                Type::Ref => Some(RootKind::Ref),
+                Type::Any => Some(RootKind::Any),
+                _ => None,
+            };
             let is_free = |taken: &Vec<u64>| {
                 points[value].iter().all(|&point| taken[point as usize / 64] >> (point % 64) & 1 == 0)
             };
@@ -219,8 +289,11 @@ impl Roots {
                 .position(|(home, points)| home.kind == kind && is_free(points))
                 .unwrap_or_else(|| {
                     let home = Home { word: self.words, kind, number: taken.len() as u32 };
-                    self.words +=
-                        if kind == RootKind::Any && language.encoding == Encoding::Pair { 2 } else { 1 };
+                    self.words += if kind == Some(RootKind::Any) && language.encoding == Encoding::Pair {
+                        2
+                    } else {
+                        1
+                    };
                     taken.push((home, vec![0; count as usize / 64 + 1]));
                     taken.len() - 1
                 });
@@ -232,12 +305,13 @@ impl Roots {
         self.home_count = taken.len() as u32;
     }
 
-    /// The values that live across a safepoint, ascending.
+    /// The values that live across a safepoint, ascending: those that the collector manages; across a poll also the numbers that
+    /// its loop works with.
     pub fn across(&self, inst: Inst) -> &[Value] {
         let (start, end) = self.ranges[inst];
         &self.across[start as usize..end as usize]
     }
-    /// A value's home, if it lives across any safepoint.
+    /// A value's home, if it has one.
     pub fn home(&self, value: Value) -> Option<Home> {
         self.homes[value]
     }

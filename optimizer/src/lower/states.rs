@@ -21,7 +21,9 @@ pub(super) enum ExitForm {
     /// A guard: values are where they are, or in a home that is up to date.
     Guard,
     /// A landing pad of a call: collector-managed values are in their homes. How the call's results come:
-    Landing(LandingResults),
+    Call(LandingResults),
+    /// A landing pad of a poll: what has a home is there.
+    Poll,
 }
 
 /// What the call that a landing pad belongs to has left in the result registers.
@@ -78,7 +80,7 @@ impl Translator<'_> {
             }
             let landing = match form {
                 // With results of its own the bytecode instruction has no use for the call's.
-                ExitForm::Landing(results) if is_innermost && state.results.is_empty() => results,
+                ExitForm::Call(results) if is_innermost && state.results.is_empty() => results,
                 _ => LandingResults::None,
             };
             match landing {
@@ -88,7 +90,7 @@ impl Translator<'_> {
             }
             let result_entries = description.words.len() - header_at - 1 - register_entries;
             if let Some((register, count)) = state.open {
-                let spot = self.spot_of(&mut description, count)?;
+                let spot = self.spot_of(&mut description, count, form)?;
                 description.value(register, Boxing::Whole, spot);
             }
             if let Some(callee) = state.callee {
@@ -126,16 +128,27 @@ impl Translator<'_> {
         }
     }
     /// Where an unboxed value that is not collector-managed is.
-    fn spot_of(&mut self, description: &mut Description, value: Value) -> Result<Spot, LowerError> {
+    fn spot_of(
+        &mut self,
+        description: &mut Description,
+        value: Value,
+        form: ExitForm,
+    ) -> Result<Spot, LowerError> {
         if let Some(bits) = self.constant_bits(value) {
             return Ok(Spot::Constant(self.records.constant(bits)?));
+        }
+        // Only a poll in a loop that works with the value has stored it.
+        if let Some(home) = self.roots.home(value).filter(|_| form == ExitForm::Poll)
+            && self.roots.across(self.inst).binary_search(&value).is_ok()
+        {
+            return Ok(Spot::Home(home.word));
         }
         // Floats stay floats: over a System V call they can only be spilled, and a spilled float's place is its bits. Truth
         // values stay bytes: whoever boxes them looks at the lowest bit.
         let word = self.single(value)?;
         Ok(description.item(word))
     }
-    /// The home of a collector-managed value, if that is where it is to be found.
+    /// The home of a collector-managed value, if that is where it is to be found here.
     fn home_spot(&self, value: Value, form: ExitForm) -> Option<u32> {
         let home = self.roots.home(value)?;
         (form != ExitForm::Guard || self.homes.is_current(home, value)).then_some(home.word)
@@ -174,7 +187,7 @@ impl Translator<'_> {
                     }
                     None => return Err(landing_without_home(self)),
                 },
-                Some(&payload) => self.spot_of(description, payload)?,
+                Some(&payload) => self.spot_of(description, payload, form)?,
             };
             description.value(register, boxing, spot);
             return Ok(());

@@ -117,7 +117,10 @@ impl Translator<'_> {
         // A value is defined at one place, but the place may be a loop's: its variables are declared once.
         if matches!(self.values[value], Mapped::Nothing) {
             self.values[value] = match words {
-                Words::One(_) => Mapped::Variable(self.builder.declare_var(types::I64)),
+                Words::One(word) => {
+                    let ty = self.builder.func.dfg.value_type(word);
+                    Mapped::Variable(self.builder.declare_var(ty))
+                }
                 Words::Pair(..) => Mapped::Variables(
                     self.builder.declare_var(types::I64),
                     self.builder.declare_var(types::I64),

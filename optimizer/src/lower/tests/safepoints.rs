@@ -282,3 +282,62 @@ fn guards_behind_calls_find_values_in_homes() {
         "{stores} stores: homes are stored once, not before each call\n{listing}"
     );
 }
+
+/// What a loop works with is saved where the poll is due, and so in registers where it is not.
+#[test]
+fn numbers_survive_polls_in_loops() {
+    let language = language(Encoding::Pair);
+    let mut maker = Maker::new(&language, 8);
+    let n = maker.parameter("int", 0);
+    let step = maker.parameter("float", 1);
+    let is_up = maker.parameter("bool", 2);
+    let zero = maker.int(0);
+    let start = maker.value(Opcode::Fconst, &[], Immediate::Float(0.5f64.to_bits()));
+    let (entry, head) = (maker.block, maker.function.add_block());
+    let (body, done) = (maker.function.add_block(), maker.function.add_block());
+    let sum = maker.function.add_param(head, Type::F64);
+    let index = maker.function.add_param(head, Type::I64);
+    maker.block = entry;
+    maker.jump(head, &[start, zero]);
+    maker.block = head;
+    let is_more = maker.value(Opcode::Icmp, &[index, n], Immediate::IntCondition(IntCondition::Less));
+    maker.branch(is_more, (body, &[]), (done, &[]));
+    maker.block = body;
+    let values =
+        [maker.boxed(sum), maker.boxed(index), maker.boxed(step), maker.boxed(is_up), maker.boxed(n)];
+    let state = maker.state(ResumePoint::before(Pc(6)), &values);
+    let mut poll = InstData::new(Opcode::Poll, &[], Immediate::None);
+    poll.state = Some(state);
+    maker.add(poll);
+    let less = maker.op(Opcode::Fneg, &[step]);
+    let change = maker.op(Opcode::Select, &[is_up, step, less]);
+    let next_sum = maker.op(Opcode::Fadd, &[sum, change]);
+    let one = maker.int(1);
+    let next = maker.op(Opcode::Iadd, &[index, one]);
+    maker.jump(head, &[next_sum, next]);
+    maker.block = done;
+    let result = maker.boxed(sum);
+    maker.ret(&[result]);
+    let mut machine = Machine::new(&maker);
+    let float = |value: f64| vec![3, value.to_bits()];
+    for (is_up, expected) in [(1, 10.5), (0, -9.5)] {
+        let args = [vec![2, 10], float(1.0), vec![1, is_up]];
+        assert_eq!(machine.result(&args), float(expected));
+        machine.context.poll = 1.into();
+        assert_eq!(machine.result(&args), float(expected));
+        machine.context.poll = 1.into();
+        machine.invalidate = true;
+        machine.exits.clear();
+        assert_eq!(machine.apply(&args), ANSWER);
+        let found: Vec<_> = machine.only_exit().registers.iter().map(|(_, value)| value.clone()).collect();
+        assert_eq!(found, [float(0.5), vec![2, 0], float(1.0), vec![1, is_up], vec![2, 10]]);
+        machine.invalidate = false;
+    }
+    assert_eq!(machine.polls, 4);
+    // Nothing in the loop is in memory but the flag that the poll looks at.
+    let listing = machine.lowered.listing.as_ref().unwrap();
+    let lines: Vec<&str> = listing.lines().collect();
+    let end = lines.iter().position(|line| line.contains("jmp ")).unwrap();
+    let start = lines[..end].iter().rposition(|line| line.contains("testl ")).unwrap();
+    assert!(lines[start..end].iter().all(|line| !line.contains("(%rsp)")), "{listing}");
+}
