@@ -249,6 +249,10 @@ fn parse_hexadecimal(negative: bool, text: &[u8]) -> Option<Value> {
     if i != text.len() {
         return None;
     }
+    if mantissa == 0 {
+        // Whatever the exponent.
+        return Some(Value::float(if negative { -0.0 } else { 0.0 }));
+    }
     let mut float = (mantissa | u64::from(sticky)) as f64;
     // Two steps, so that results near the ends of the range are neither lost nor infinite too early.
     let exponent = exponent.clamp(-2200, 2200);
