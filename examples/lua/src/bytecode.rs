@@ -11,6 +11,8 @@
 //! A conditional instruction only ever jumps forward: every way back goes over `JumpBack`, `ForLoop` or `ForGenericLoop`.
 //! `R[a..]` "to top" means up to the frame's dynamic top, which a preceding open call or vararg set.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "R[a] and its like are registers, no links")]
+
 use crate::value::Value;
 
 /// One instruction.

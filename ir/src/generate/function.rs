@@ -28,7 +28,7 @@ struct Writer<'a> {
     depth: u32,
 }
 
-/// The function of a seed, of about `size` instructions, in the language *mini* ([`super::language`]). It passes the verifier
+/// The function of a seed, of about `size` instructions, in the language *mini* ([`super::language()`]). It passes the verifier
 /// as specialized, ends, and is entered with 3 arguments.
 pub fn random_function(language: &Language, seed: u64, size: usize) -> Function {
     let mut function = Function::new(&format!("random {seed}"), UnitId(seed), Entry::Call, REGISTERS);

@@ -2,8 +2,8 @@
 //!
 //! Two generators:
 //!
-//! * [`Program::random`] makes a program in the bytecode of a tiny language of its own, *mini* ([`language`]). The program can be
-//!   interpreted ([`interpret`]) and lifted to generic IR ([`Program::lift`]). Whatever becomes of that function, running it
+//! * [`Program::random`] makes a program in the bytecode of a tiny language of its own, *mini* ([`language()`]). The program can be
+//!   interpreted ([`interpret()`]) and lifted to generic IR ([`Program::lift`]). Whatever becomes of that function, running it
 //!   with [`Trial::run`], its deoptimizations resumed in the interpreter, has to give the same [`Outcome`] as interpreting
 //!   from the start: the property that every pass and every backend is held to.
 //! * [`random_function`] makes specialized IR directly, over everything that the opcode table has to offer: for printer,

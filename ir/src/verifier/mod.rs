@@ -17,7 +17,7 @@
 //! 5. **Types.** Operands have the types of the opcode table, or of what the immediate names; a result is there exactly if the
 //!    table says so, with the type that it says. Plain accesses name plain fields, element accesses element fields.
 //! 6. **Jump arguments.** A jump passes as many values as its target has parameters, of their types.
-//! 7. **Dominance** [3]. An operand is defined before its use on every path. So are the values of frame states, at each
+//! 7. **Dominance** (design 3). An operand is defined before its use on every path. So are the values of frame states, at each
 //!    instruction that carries the state: they can be evaluated whether or not the exit is taken. A call's result is not in
 //!    its own *after* state.
 //! 8. **Stages** [1, 8]. A generic function has no guard, no proof, no `call_unit`: nothing that a log could make wrong.
@@ -28,15 +28,15 @@
 //!    *after* in `after`. A `branch` may carry a state, operations and externs an *after* state that they don't need; no
 //!    other instruction carries any. Only guards, and `deoptimize`s that were guards, have
 //!    a `site` and are `pinned`.
-//! 10. **Frames** [4]. Frames form a tree with frame 0 as its root. A state of frame 0 has neither callee nor parent; a state of
+//! 10. **Frames** (design 4). Frames form a tree with frame 0 as its root. A state of frame 0 has neither callee nor parent; a state of
 //!     an inlined frame has a callee, and its parent is a state of the frame's parent, *after* the call, with no results.
-//! 11. **Frame states** [4]. Registers ascend, lie in the frame, and hold boxed values, as callee and results do; the length of
+//! 11. **Frame states** (design 4). Registers ascend, lie in the frame, and hold boxed values, as callee and results do; the length of
 //!     an open run is an `i64`. Results are only in states *after*; states that calls carry as `after` have none.
-//! 12. **Completeness** [2]. A state maps every register that is live at its resume point (as far as the oracle knows the
+//! 12. **Completeness** (design 2). A state maps every register that is live at its resume point (as far as the oracle knows the
 //!     unit). Registers from the start of an open run on are in the window already.
-//! 13. **Effects** [5]. No effect lies between a resume point and an instruction that may return to it; see [`effects`] for
+//! 13. **Effects** (design 5). No effect lies between a resume point and an instruction that may return to it; see [`effects`] for
 //!     what exactly is checked.
-//! 14. **Provenance** [6]. Proofs are guards and dominate what they prove. An `unbox` without proof is the lifter's word.
+//! 14. **Provenance** (design 6). Proofs are guards and dominate what they prove. An `unbox` without proof is the lifter's word.
 //! 15. **Window.** Window registers lie in the window, a call's with its arguments. `result_count` follows a call with open
 //!     results in its block, with no other call between.
 //!

@@ -16,7 +16,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`target`] | the machine, and the buffers of a thread |
+//! | `target` | the machine, and the buffers of a thread |
 //! | `roots`, `homes` | which values live across safepoints, their homes, and when those are up to date |
 //! | `instructions` | one match over all instructions |
 //! | `values`, `boxing`, `arithmetic`, `memory` | values, encodings, division, accesses |

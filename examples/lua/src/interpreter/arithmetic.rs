@@ -7,6 +7,7 @@ use crate::interpreter::{Next, THROW};
 use crate::metamethod::Event;
 use crate::number::{self, to_integer};
 use crate::object::LuaString;
+use crate::stack::FRAME_NATIVE;
 use crate::state::{State, Throw};
 use crate::table;
 use crate::value::{Tag, Value};
@@ -216,7 +217,24 @@ impl State {
                 return self.call_one(handler, &[x, y]);
             }
         }
-        Err(self.arithmetic_error(failure, event, x, y, Operand::None, Operand::None))
+        let (x_operand, y_operand) = self.running_operands();
+        Err(self.arithmetic_error(failure, event, x, y, x_operand, y_operand))
+    }
+
+    /// The operands of the arithmetic instruction that compiled code is at, in the program's order.
+    fn running_operands(&self) -> (Operand, Operand) {
+        self.show_compiled_frames();
+        // SAFETY: the current frame is valid, and has a pc in its code if it is a Lua frame.
+        unsafe {
+            let frame = &*self.runloop.frame;
+            if frame.flags & FRAME_NATIVE != 0 || frame.prototype.is_null() {
+                return (Operand::None, Operand::None);
+            }
+            let prototype = &*frame.prototype;
+            let i = &prototype.code[self.frame_pc(self.runloop.frame)];
+            let (_, _, _, x, y, swapped) = decode(i, frame.base, prototype.constants.as_ptr());
+            if swapped { (y, x) } else { (x, y) }
+        }
     }
 
     /// `#value`.
