@@ -12,8 +12,11 @@ use std::process::Command;
 /// Seeds of the random scripts.
 const SEEDS: [u32; 3] = [1, 2, 3];
 
+/// A mode's name, arguments and settings.
+type Mode = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
 /// Ways to run the goldens.
-const MODES: [(&str, &[&str], &[(&str, &str)]); 3] = [
+const MODES: [Mode; 3] = [
     ("interpreted", &["--no-surmise"], &[]),
     ("collecting all the time", &["--no-surmise"], &[("SURMISE_NURSERY", "256")]),
     ("as users run it", &[], &[]),

@@ -240,7 +240,7 @@ impl Roots {
                     let start = roots.across.len() as u32;
                     let is_poll = data.opcode == Opcode::Poll;
                     roots.across.extend(across.iter().filter(|&value| {
-                        function.ty(value).is_collected() || is_poll && false && numbers.contains(loops, block, value)
+                        function.ty(value).is_collected() || is_poll && numbers.contains(loops, block, value)
                     }));
                     roots.ranges[inst] = (start, roots.across.len() as u32);
                 }
