@@ -348,7 +348,8 @@ impl Translator<'_> {
     }
     fn load_window(&mut self, data: &InstData, register: i32) -> Result<(), LowerError> {
         if let Some(value) = data.result {
-            self.also_as_float(value, self.window, self.register_offset(register));
+            let (window, offset) = (self.window(), self.register_offset(register));
+            self.also_as_float(value, window, offset);
         }
         let words = self.load_register(register);
         self.result(data, words)
