@@ -85,65 +85,37 @@ fn number(function: &Function, value: Value) -> Option<Value> {
     (is_number && !function.def(value).is_some_and(is_constant)).then_some(value)
 }
 
-/// In which loops values are used: of the loops that a use is in, the innermost. Values that flow into each other through block
-/// parameters count as one, as they do for the register allocator.
+/// In which loops values are used: of the loops that a use is in, the innermost.
 struct LoopUses<'a> {
     loops: &'a LoopForest,
     used_in: SecondaryMap<Value, SmallVec<[Loop; 2]>>,
-    /// A value that stands for this one, on the way to the one that stands for all.
-    stand_in: SecondaryMap<Value, Option<Value>>,
 }
 
 impl<'a> LoopUses<'a> {
     fn new(function: &Function, graph: &ControlFlow, loops: &'a LoopForest) -> LoopUses<'a> {
-        let mut uses = LoopUses { loops, used_in: SecondaryMap::new(), stand_in: SecondaryMap::new() };
-        if graph.post_order().iter().all(|&block| loops.innermost(block).is_none()) {
-            return uses;
-        }
-        let kept = |value: Value| collected(function, value).or_else(|| number(function, value));
-        for &block in graph.post_order() {
-            for target in function.terminator(block).iter().flat_map(|&inst| &function.insts[inst].targets) {
-                for (&arg, &param) in target.args.iter().zip(&function.blocks[target.block].params) {
-                    if let Some(arg) = kept(arg) {
-                        uses.join(arg, param);
-                    }
-                }
-            }
-        }
-        for &block in graph.post_order() {
+        let mut uses = LoopUses { loops, used_in: SecondaryMap::new() };
+        for block in graph.reverse_post_order() {
             let Some(innermost) = loops.innermost(block) else { continue };
             for &inst in &function.blocks[block].insts {
                 let data = &function.insts[inst];
                 if data.opcode == Opcode::Box {
                     continue;
                 }
-                for value in data.operands().filter_map(kept).chain(data.result) {
-                    let value = uses.find(value);
-                    if !uses.used_in[value].contains(&innermost) {
-                        uses.used_in[value].push(innermost);
+                for value in data.operands() {
+                    for used in collected(function, value).into_iter().chain(number(function, value)) {
+                        if !uses.used_in[used].contains(&innermost) {
+                            uses.used_in[used].push(innermost);
+                        }
                     }
                 }
             }
         }
         uses
     }
-    fn find(&self, mut value: Value) -> Value {
-        while let Some(next) = self.stand_in[value] {
-            value = next;
-        }
-        value
-    }
-    fn join(&mut self, a: Value, b: Value) {
-        let (a, b) = (self.find(a), self.find(b));
-        if a != b {
-            // The older one stands for both: chains stay short, since parameters are joined in order.
-            self.stand_in[a.max(b)] = Some(a.min(b));
-        }
-    }
     /// Whether a value that lives across a call in this block is better kept in memory over it.
     fn is_saved(&self, block: Block, is_poll: bool, value: Value) -> bool {
         let around = self.loops.innermost(block);
-        self.used_in[self.find(value)].iter().any(|&used| {
+        self.used_in[value].iter().any(|&used| {
             // Whether the call is in the loop that uses the value.
             let is_inside = self.loops.contains(used, block);
             // A poll's loop does without the poll.
