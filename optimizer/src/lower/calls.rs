@@ -15,7 +15,6 @@
 
 use super::Translator;
 use super::error::LowerError;
-use super::roots::{CONTEXT_HOME, WINDOW_HOME};
 use super::states::{ExitForm, LandingResults};
 use super::tables::no_location;
 use super::trampolines::Trampoline;
@@ -119,12 +118,6 @@ impl Translator<'_> {
                 }
             };
             self.redefine(value, words);
-        }
-        if self.has_loops {
-            let window = self.load_home(types::I64, WINDOW_HOME);
-            self.builder.def_var(self.window, window);
-            let context = self.load_home(types::I64, CONTEXT_HOME);
-            self.builder.def_var(self.context, context);
         }
         Ok(())
     }
@@ -241,7 +234,7 @@ impl Translator<'_> {
                 data.args.len()
             )));
         }
-        let mut args: SmallVec<[ir::Value; 8]> = smallvec![self.context()];
+        let mut args: SmallVec<[ir::Value; 8]> = smallvec![self.context];
         if declared.needs_window {
             args.push(self.register_address(i32::from(self.function.window_size())));
         }
@@ -262,16 +255,13 @@ impl Translator<'_> {
         let trampoline = if is_leaf { Trampoline::Leaf(id) } else { Trampoline::Extern(id) };
         let function = self.trampoline(trampoline, signature);
         let results = if is_leaf {
-            self.store_roots(inst)?;
             let call = self.builder.ins().call(function, &args);
-            let results = SmallVec::from_slice(self.builder.inst_results(call));
-            self.reload_roots(inst)?;
-            results
+            SmallVec::from_slice(self.builder.inst_results(call))
         } else {
             let landing = if effects.may_deoptimize() {
                 let state = data.after.ok_or(LowerError::MissingState { inst, when: "after" })?;
                 let results = declared.result.map_or(LandingResults::None, LandingResults::Extern);
-                Some((state, ExitForm::Landing(results)))
+                Some((state, ExitForm::Call(results)))
             } else {
                 None
             };
@@ -341,8 +331,8 @@ impl Translator<'_> {
         let wanted = self.constant(wanted);
         let signature = self.signatures.words(&mut self.builder, 4, 2);
         let function = self.trampoline(Trampoline::Extern(protocol.generic), signature);
-        let args = smallvec![self.context(), base, count, wanted];
-        let landing = Some((state, ExitForm::Landing(LandingResults::Call)));
+        let args = smallvec![self.context, base, count, wanted];
+        let landing = Some((state, ExitForm::Call(LandingResults::Call)));
         let results = self.call(inst, Call { callee: Callee::Function(function), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
@@ -363,8 +353,8 @@ impl Translator<'_> {
         let function = self.load_field(protocol.entry, unit).last();
         let base = self.register_address(i32::from(info.window.0) + 1);
         let signature = self.signatures.words(&mut self.builder, 3, 2);
-        let args = smallvec![self.context(), base, count];
-        let landing = Some((state, ExitForm::Landing(LandingResults::Call)));
+        let args = smallvec![self.context, base, count];
+        let landing = Some((state, ExitForm::Call(LandingResults::Call)));
         let results = self.call(inst, Call { callee: Callee::Unit(function, signature), args, landing })?;
         self.receive(data, info, results[0], results[1])
     }
@@ -380,7 +370,7 @@ impl Translator<'_> {
         let homes = self.homes.clone();
         let signature = self.signatures.words(&mut self.builder, 0, 0);
         let function = self.trampoline(Trampoline::Poll, signature);
-        let landing = Some((state, ExitForm::Landing(LandingResults::None)));
+        let landing = Some((state, ExitForm::Poll));
         self.call(inst, Call { callee: Callee::Function(function), args: smallvec![], landing })?;
         self.builder.set_cold_block(self.builder.current_block().expect("the call goes on in a block"));
         self.builder.ins().jump(go_on, &[]);

@@ -128,8 +128,7 @@ impl Translator<'_> {
         self.stack_check_is_due = false;
         let exit = self.cold_block();
         let size = i64::from(self.function.window_size()) * i64::from(self.language.encoding.size());
-        let end = self.register_address(0);
-        let end = self.builder.ins().iadd_imm_s(end, size);
+        let end = self.builder.ins().iadd_imm_s(self.window, size);
         let limit = self.load_context(types::I64, offsets::WINDOW_LIMIT);
         let is_full = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, limit);
         let go_on = self.builder.create_block();

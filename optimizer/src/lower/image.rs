@@ -2,7 +2,6 @@
 //! everything is, builds the tables.
 
 use super::error::LowerError;
-use super::roots::WINDOW_HOME;
 use super::tables::{self, FrameShape};
 use super::target::{Scratch, Target};
 use super::trampolines::Trampoline;
@@ -48,7 +47,7 @@ pub(super) fn compile(
         homes: made.home_count,
     };
     let text = settings.listing.then(|| listing::listing(&code, isa, &made.records, function)).transpose()?;
-    let window_home = shape.home(WINDOW_HOME)?;
+    let window_home = shape.home(0)?;
     let argument_count_home = made.argument_count_home.map(|word| shape.home(word)).transpose()?;
     let (deopt, calls) = tables::build_tables(&code, made.records, shape)?;
     let image = CandidateImage {

@@ -348,8 +348,7 @@ impl Translator<'_> {
     }
     fn load_window(&mut self, data: &InstData, register: i32) -> Result<(), LowerError> {
         if let Some(value) = data.result {
-            let (window, offset) = (self.window(), self.register_offset(register));
-            self.also_as_float(value, window, offset);
+            self.also_as_float(value, self.window, self.register_offset(register));
         }
         let words = self.load_register(register);
         self.result(data, words)

@@ -12,7 +12,6 @@ use super::trampolines::Trampoline;
 use super::values::Words;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, types};
-use cranelift_codegen::isa::CallConv;
 use surmise_ir::entity::{FieldId, Register, Value};
 use surmise_ir::language::MemoryType;
 use surmise_ir::opcode::Opcode;
@@ -41,23 +40,13 @@ impl Regions {
 }
 
 impl Translator<'_> {
-    /// The context.
-    pub fn context(&mut self) -> ir::Value {
-        self.builder.use_var(self.context)
-    }
-    /// The address of the frame's first register.
-    pub fn window(&mut self) -> ir::Value {
-        self.builder.use_var(self.window)
-    }
     /// Reads a field of the context.
     pub fn load_context(&mut self, ty: ir::Type, offset: i32) -> ir::Value {
-        let context = self.context();
-        self.builder.ins().load(ty, self.regions.context, context, offset)
+        self.builder.ins().load(ty, self.regions.context, self.context, offset)
     }
     /// Writes a field of the context.
     pub fn store_context(&mut self, value: ir::Value, offset: i32) {
-        let context = self.context();
-        self.builder.ins().store(self.regions.context, value, context, offset);
+        self.builder.ins().store(self.regions.context, value, self.context, offset);
     }
     /// Writes a word of the frame's slot of homes.
     pub fn store_home(&mut self, word: u32, value: ir::Value) {
@@ -84,20 +73,17 @@ impl Translator<'_> {
     /// The address of a register of the window.
     pub fn register_address(&mut self, register: i32) -> ir::Value {
         let offset = self.register_offset(register);
-        let window = self.window();
-        self.builder.ins().iadd_imm_s(window, i64::from(offset))
+        self.builder.ins().iadd_imm_s(self.window, i64::from(offset))
     }
     /// Reads a register of the window.
     pub fn load_register(&mut self, register: i32) -> Words {
         let offset = self.register_offset(register);
-        let window = self.window();
-        self.load_any(self.regions.host, window, offset)
+        self.load_any(self.regions.host, self.window, offset)
     }
     /// Writes a register of the window.
     pub fn store_register(&mut self, register: i32, words: Words) {
         let offset = self.register_offset(register);
-        let window = self.window();
-        self.store_words(words, window, offset);
+        self.store_words(words, self.window, offset);
     }
 
     /// Reads a boxed value.
@@ -201,11 +187,9 @@ impl Translator<'_> {
         let (slow, go_on) = (self.cold_block(), self.builder.create_block());
         self.builder.ins().brif(is_due, slow, &[], go_on, &[]);
         self.start_block(slow);
-        let mut signature = ir::Signature::new(CallConv::PreserveAll);
-        signature.params.resize(2, ir::AbiParam::new(types::I64));
-        let signature = self.builder.import_signature(signature);
-        let function = self.trampoline(Trampoline::Barrier(barrier.slow), signature);
-        let context = self.context();
+        let signature = self.signatures.words(&mut self.builder, 2, 0);
+        let function = self.trampoline(Trampoline::Leaf(barrier.slow), signature);
+        let context = self.context;
         self.builder.ins().call(function, &[context, object]);
         self.builder.ins().jump(go_on, &[]);
         self.start_block(go_on);

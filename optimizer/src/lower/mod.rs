@@ -58,10 +58,10 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_entity::SecondaryMap;
-use cranelift_frontend::{FunctionBuilder, Variable};
+use cranelift_frontend::FunctionBuilder;
 use homes::{HomeFlow, HomeState};
 use memory::Regions;
-use roots::{CONTEXT_HOME, Roots, WINDOW_HOME};
+use roots::Roots;
 use rustc_hash::FxHashMap;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
@@ -72,6 +72,7 @@ use surmise_ir::language::Language;
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
 use tables::Records;
+use trampolines::CONTEXT_HOME;
 use values::{Mapped, Words};
 
 /// What lowering may be asked for besides code.
@@ -155,10 +156,8 @@ struct Translator<'a> {
     blocks: SecondaryMap<Block, Option<ir::Block>>,
     /// The instruction in translation, for errors.
     inst: Inst,
-    /// In functions with loops the two are read from their homes after each call, like whatever else loops work with.
-    context: Variable,
-    window: Variable,
-    has_loops: bool,
+    context: ir::Value,
+    window: ir::Value,
     argument_count: ir::Value,
     /// The base of the effective slots, in functions that read any.
     slots: Option<ir::Value>,
@@ -202,11 +201,6 @@ impl<'a> Translator<'a> {
         let &[context, window, argument_count] = builder.block_params(entry) else {
             unreachable!("the signature has three parameters")
         };
-        let [context, window] = [context, window].map(|value| {
-            let variable = builder.declare_var(types::I64);
-            builder.def_var(variable, value);
-            variable
-        });
         let slot = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8 * roots.words, 3);
         let home_slot = builder.create_sized_stack_slot(slot);
         let regions = Regions::new(builder.func);
@@ -222,7 +216,6 @@ impl<'a> Translator<'a> {
             inst: Inst::from_u32(0),
             context,
             window,
-            has_loops: graph.post_order().iter().any(|&block| loops.innermost(block).is_some()),
             argument_count,
             slots: None,
             homes: HomeState::default(),
@@ -255,9 +248,8 @@ impl<'a> Translator<'a> {
 
     /// What every activation does first: keeps its window's address for whoever rebuilds frames, and finds its slots.
     fn prologue(&mut self, graph: &ControlFlow) {
-        let (window, context) = (self.window(), self.context());
-        self.store_home(WINDOW_HOME, window);
-        self.store_home(CONTEXT_HOME, context);
+        self.store_home(0, self.window);
+        self.store_home(CONTEXT_HOME, self.context);
         if let Some(word) = self.roots.argument_count {
             self.store_home(word, self.argument_count);
         }

@@ -11,16 +11,16 @@
 //! words 2, 3… homes: one word for a ref or a boxed word, two (tag, payload) for a boxed pair
 //! ```
 //!
-//! There are few registers that calls keep, and the register allocator gives up on values that live across more than a few: they
-//! are in memory everywhere then, in loops as well. So by the same means, numbers included, calls are kept away from loops. What
-//! a loop works with is saved in the cold paths of the loop's polls; and over a call outside of the loop if it lives across it.
+//! A poll is a call in a cold path, but a call: a value that lives across it in a machine register would have to be in one of the
+//! few that calls keep, or in memory, also where the poll does nothing. So what a loop works with (numbers as well) is saved in
+//! the polls' cold paths by the same means: stored to a home, and read from it afterwards.
 //!
 //! What has no home: a box. `box k x` is made again from its payload wherever it is used, so only the payload needs a home, and
 //! only if it is a `ref`. Two values may share a home if no safepoint is passed by both.
 
 use super::error::LowerError;
 use cranelift_entity::SecondaryMap;
-use smallvec::SmallVec;
+use rustc_hash::FxHashMap;
 use surmise_deopt::table::RootKind;
 use surmise_ir::analysis::{BitSet, ControlFlow, Loop, LoopForest};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
@@ -28,11 +28,6 @@ use surmise_ir::function::{Function, Immediate, InstData};
 use surmise_ir::language::{Encoding, Language};
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
-
-/// Word of the window's address in the frame's slot.
-pub(super) const WINDOW_HOME: u32 = 0;
-/// Word of the context in the frame's slot.
-pub(super) const CONTEXT_HOME: u32 = 1;
 
 /// A value's home.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +43,7 @@ pub(super) struct Home {
 /// Which values live across which safepoints, and where.
 pub(super) struct Roots {
     homes: SecondaryMap<Value, Option<Home>>,
-    /// For calls: range in `across`.
+    /// For safepoints: range in `across`.
     ranges: SecondaryMap<Inst, (u32, u32)>,
     across: Vec<Value>,
     /// How many homes there are.
@@ -85,52 +80,43 @@ fn number(function: &Function, value: Value) -> Option<Value> {
     (is_number && !function.def(value).is_some_and(is_constant)).then_some(value)
 }
 
-/// In which loops values are used: of the loops that a use is in, the innermost.
-struct LoopUses<'a> {
-    loops: &'a LoopForest,
-    used_in: SecondaryMap<Value, SmallVec<[Loop; 2]>>,
-}
+/// The numbers that each loop with polls of its own works with.
+struct LoopNumbers(FxHashMap<Loop, BitSet<Value>>);
 
-impl<'a> LoopUses<'a> {
-    fn new(function: &Function, graph: &ControlFlow, loops: &'a LoopForest) -> LoopUses<'a> {
-        let mut uses = LoopUses { loops, used_in: SecondaryMap::new() };
+impl LoopNumbers {
+    fn new(function: &Function, graph: &ControlFlow, loops: &LoopForest) -> LoopNumbers {
+        let mut numbers: FxHashMap<Loop, BitSet<Value>> = FxHashMap::default();
+        for block in graph.reverse_post_order() {
+            let has_poll =
+                function.blocks[block].insts.iter().any(|&inst| function.insts[inst].opcode == Opcode::Poll);
+            if let Some(innermost) = loops.innermost(block).filter(|_| has_poll) {
+                numbers.entry(innermost).or_default();
+            }
+        }
+        if numbers.is_empty() {
+            return LoopNumbers(numbers);
+        }
         for block in graph.reverse_post_order() {
             let Some(innermost) = loops.innermost(block) else { continue };
-            for &inst in &function.blocks[block].insts {
-                let data = &function.insts[inst];
-                if data.opcode == Opcode::Box {
-                    continue;
-                }
-                for value in data.operands() {
-                    for used in collected(function, value).into_iter().chain(number(function, value)) {
-                        if !uses.used_in[used].contains(&innermost) {
-                            uses.used_in[used].push(innermost);
-                        }
+            for around in loops.around(innermost) {
+                let Some(numbers) = numbers.get_mut(&around) else { continue };
+                for &inst in &function.blocks[block].insts {
+                    let data = &function.insts[inst];
+                    if data.opcode != Opcode::Box {
+                        numbers.extend(data.operands().filter_map(|value| number(function, value)));
                     }
                 }
             }
         }
-        uses
+        LoopNumbers(numbers)
     }
-    /// Whether a value that lives across a call in this block is better kept in memory over it.
-    fn is_saved(&self, block: Block, is_poll: bool, value: Value) -> bool {
-        let around = self.loops.innermost(block);
-        self.used_in[value].iter().any(|&used| {
-            // Whether the call is in the loop that uses the value.
-            let is_inside = self.loops.contains(used, block);
-            // A poll's loop does without the poll.
-            let works =
-                is_poll && around.is_some_and(|around| self.loops.around(used).any(|id| id == around));
-            works || !is_inside && !is_poll
-        })
+    /// Whether a poll in a block saves a number.
+    fn contains(&self, loops: &LoopForest, block: Block, value: Value) -> bool {
+        let numbers = loops.innermost(block).and_then(|innermost| self.0.get(&innermost));
+        numbers.is_some_and(|numbers| numbers.contains(value))
     }
 }
 
-/// Whether an instruction makes a call.
-fn is_call(opcode: Opcode) -> bool {
-    use Opcode::{CallExtern, CallGuest, CallUnit, Operation, Poll};
-    matches!(opcode, CallExtern | Operation | CallGuest | CallUnit | Poll)
-}
 /// Whether an instruction is a safepoint.
 fn is_safepoint(language: &Language, data: &InstData) -> bool {
     match (data.opcode, data.immediate) {
@@ -226,36 +212,35 @@ impl Roots {
             words: if counts_arguments { 3 } else { 2 },
             argument_count: counts_arguments.then_some(2),
         };
-        let blocks_with_calls: Vec<Block> = graph
+        let blocks_with_safepoints: Vec<Block> = graph
             .reverse_post_order()
             .filter(|&block| {
-                function.blocks[block].insts.iter().any(|&inst| is_call(function.insts[inst].opcode))
+                function.blocks[block].insts.iter().any(|&inst| is_safepoint(language, &function.insts[inst]))
             })
             .collect();
-        if blocks_with_calls.is_empty() {
+        if blocks_with_safepoints.is_empty() {
             return Ok(roots);
         }
         let mut liveness = Liveness { function, live_in: SecondaryMap::new() };
         liveness.compute(graph);
-        let uses = LoopUses::new(function, graph, loops);
+        let numbers = LoopNumbers::new(function, graph, loops);
         let mut live = BitSet::new();
-        for block in blocks_with_calls {
+        for block in blocks_with_safepoints {
             liveness.live_out(graph, block, &mut live);
             for &inst in function.blocks[block].insts.iter().rev() {
                 let data = &function.insts[inst];
-                if is_call(data.opcode) {
+                if is_safepoint(language, data) {
                     let mut across = live.clone();
                     if let Some(result) = data.result {
                         across.remove(result);
                     }
                     // A poll's landing pad goes on before it; a call's after it.
-                    let is_poll = data.opcode == Opcode::Poll;
-                    liveness.add_state(if is_poll { data.state } else { data.after }, &mut across);
-                    let is_safepoint = is_safepoint(language, data);
+                    let pad = if data.opcode == Opcode::Poll { data.state } else { data.after };
+                    liveness.add_state(pad, &mut across);
                     let start = roots.across.len() as u32;
+                    let is_poll = data.opcode == Opcode::Poll;
                     roots.across.extend(across.iter().filter(|&value| {
-                        is_safepoint && function.ty(value).is_collected()
-                            || uses.is_saved(block, is_poll, value)
+                        function.ty(value).is_collected() || is_poll && numbers.contains(loops, block, value)
                     }));
                     roots.ranges[inst] = (start, roots.across.len() as u32);
                 }
@@ -320,8 +305,8 @@ impl Roots {
         self.home_count = taken.len() as u32;
     }
 
-    /// The values that are in their homes over a call, ascending: at safepoints all that the collector manages and that live
-    /// across; at every call those that loops work with.
+    /// The values that live across a safepoint, ascending: those that the collector manages; across a poll also the numbers that
+    /// its loop works with.
     pub fn across(&self, inst: Inst) -> &[Value] {
         let (start, end) = self.ranges[inst];
         &self.across[start as usize..end as usize]

@@ -20,9 +20,10 @@ use surmise_ir::types::Type;
 pub(super) enum ExitForm {
     /// A guard: values are where they are, or in a home that is up to date.
     Guard,
-    /// A landing pad: what was saved over the call, all that the collector manages among it, is in its home. How the call's
-    /// results come:
-    Landing(LandingResults),
+    /// A landing pad of a call: collector-managed values are in their homes. How the call's results come:
+    Call(LandingResults),
+    /// A landing pad of a poll: what has a home is there.
+    Poll,
 }
 
 /// What the call that a landing pad belongs to has left in the result registers.
@@ -79,7 +80,7 @@ impl Translator<'_> {
             }
             let landing = match form {
                 // With results of its own the bytecode instruction has no use for the call's.
-                ExitForm::Landing(results) if is_innermost && state.results.is_empty() => results,
+                ExitForm::Call(results) if is_innermost && state.results.is_empty() => results,
                 _ => LandingResults::None,
             };
             match landing {
@@ -136,22 +137,21 @@ impl Translator<'_> {
         if let Some(bits) = self.constant_bits(value) {
             return Ok(Spot::Constant(self.records.constant(bits)?));
         }
-        if let Some(word) = self.home_spot(value, form) {
-            return Ok(Spot::Home(word));
+        // Only a poll in a loop that works with the value has stored it.
+        if let Some(home) = self.roots.home(value).filter(|_| form == ExitForm::Poll)
+            && self.roots.across(self.inst).binary_search(&value).is_ok()
+        {
+            return Ok(Spot::Home(home.word));
         }
         // Floats stay floats: over a System V call they can only be spilled, and a spilled float's place is its bits. Truth
         // values stay bytes: whoever boxes them looks at the lowest bit.
         let word = self.single(value)?;
         Ok(description.item(word))
     }
-    /// The home of a value, if that is where it is to be found here.
+    /// The home of a collector-managed value, if that is where it is to be found here.
     fn home_spot(&self, value: Value, form: ExitForm) -> Option<u32> {
         let home = self.roots.home(value)?;
-        let is_there = match form {
-            ExitForm::Guard => self.homes.is_current(home, value),
-            ExitForm::Landing(_) => self.roots.across(self.inst).binary_search(&value).is_ok(),
-        };
-        is_there.then_some(home.word)
+        (form != ExitForm::Guard || self.homes.is_current(home, value)).then_some(home.word)
     }
     fn kind_number(kind: KindId) -> Result<u8, LowerError> {
         u8::try_from(kind.as_u32()).ok().filter(|&kind| kind < 62).ok_or(LowerError::TooLarge {

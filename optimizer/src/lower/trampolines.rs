@@ -8,16 +8,15 @@
 //! *To externs.* The trampoline is called like the extern, with the context in the first argument's register. It leaves frame and
 //! stack pointer in the context, if the frame may have to be walked from, and jumps to the extern by its number. It keeps all
 //! registers but r11, which is nobody's over a call.
-//!
-//! *To the write barrier's slow path.* The call stands in a cold block of what is often a hot loop, and takes place rarely. So the
-//! trampoline saves all registers, and nothing around has to make room for the call.
 
 use super::error::LowerError;
-use super::roots::CONTEXT_HOME;
 use super::tables::FrameShape;
 use cranelift_codegen::ir::UserExternalName;
 use surmise_deopt::context::offsets;
 use surmise_ir::entity::ExternId;
+
+/// Word of the context's home in the frame's slot.
+pub(super) const CONTEXT_HOME: u32 = 1;
 
 /// Where a trampoline leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,11 +31,8 @@ pub(super) enum Trampoline {
     Leaf(ExternId),
     /// Any other extern.
     Extern(ExternId),
-    /// The write barrier's slow path, which keeps all registers: what the code around works with stays where it is.
-    Barrier(ExternId),
 }
 
-const RAX: u8 = 0;
 const RBP: u8 = 5;
 const RDI: u8 = 7;
 const R11: u8 = 11;
@@ -65,45 +61,6 @@ fn address(code: &mut Vec<u8>, register: u8, base: u8, displacement: i32) {
     }
 }
 
-/// Saves all registers that calls don't keep, calls the extern, restores them. Vector registers hold doubles alone.
-fn assemble_barrier(id: ExternId, code: &mut Vec<u8>) {
-    const SAVED: [u8; 9] = [RAX, 1, 2, 6, RDI, 8, 9, 10, R11];
-    let push_or_pop = |code: &mut Vec<u8>, opcode: u8, register: u8| {
-        if register >= 8 {
-            code.push(0x41);
-        }
-        code.push(opcode | register & 7);
-    };
-    // movsd [rsp + 8 * n], xmm n, or the other way round
-    let doubles = |code: &mut Vec<u8>, opcode: u8| {
-        for register in 0..16u8 {
-            code.push(0xf2);
-            if register >= 8 {
-                code.push(0x44);
-            }
-            code.extend([0x0f, opcode, 0x44 | (register & 7) << 3, 0x24, 8 * register]);
-        }
-    };
-    // Nine registers and the return address are ten words, the doubles sixteen: the stack stays aligned to 16 bytes.
-    for register in SAVED {
-        push_or_pop(code, 0x50, register);
-    }
-    // sub rsp, 128
-    code.extend([0x48, 0x81, 0xec, 128, 0, 0, 0]);
-    doubles(code, 0x11);
-    memory(code, LOAD, RAX, RDI, offsets::EXTERNS);
-    // call [rax + 8 * id]
-    code.extend([0xff, 0x90]);
-    code.extend((8 * id.as_u32()).to_le_bytes());
-    doubles(code, 0x10);
-    // add rsp, 128
-    code.extend([0x48, 0x81, 0xc4, 128, 0, 0, 0]);
-    for register in SAVED.into_iter().rev() {
-        push_or_pop(code, 0x58, register);
-    }
-    code.push(0xc3);
-}
-
 impl Trampoline {
     /// The name that code refers to it by.
     pub fn name(self) -> UserExternalName {
@@ -113,7 +70,6 @@ impl Trampoline {
             Trampoline::Poll => (1, 2),
             Trampoline::Leaf(id) => (2, id.as_u32()),
             Trampoline::Extern(id) => (3, id.as_u32()),
-            Trampoline::Barrier(id) => (4, id.as_u32()),
         };
         UserExternalName::new(namespace, index)
     }
@@ -125,7 +81,6 @@ impl Trampoline {
             (1, 2) => Some(Trampoline::Poll),
             (2, index) => Some(Trampoline::Leaf(ExternId::from_u32(index))),
             (3, index) => Some(Trampoline::Extern(ExternId::from_u32(index))),
-            (4, index) => Some(Trampoline::Barrier(ExternId::from_u32(index))),
             _ => None,
         }
     }
@@ -135,10 +90,6 @@ impl Trampoline {
             Trampoline::Guard => offsets::GUARD_EXIT,
             Trampoline::Landing => offsets::LANDING_EXIT,
             Trampoline::Poll => offsets::POLL_STUB,
-            Trampoline::Barrier(id) => {
-                assemble_barrier(id, code);
-                return Ok(());
-            }
             Trampoline::Leaf(id) | Trampoline::Extern(id) => {
                 if matches!(self, Trampoline::Extern(_)) {
                     memory(code, STORE, RBP, RDI, offsets::EXIT_FRAME_POINTER);
