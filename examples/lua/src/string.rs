@@ -55,7 +55,7 @@ impl InternTable {
             }
             if (word >> ADDRESS_BITS) as u32 == hash >> 16 {
                 let string = (word & ADDRESS_MASK) as *mut LuaString;
-                if LuaString::bytes(string) == bytes {
+                if same_bytes(LuaString::bytes(string), bytes) {
                     return Some(string);
                 }
             }
@@ -125,6 +125,39 @@ impl Default for InternTable {
     }
 }
 
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[inline(always)]
+fn half(bytes: &[u8], at: usize) -> u64 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as u64
+}
+
+/// Whether two texts are the same. For short ones, for which a call of `memcmp` costs more than the comparison.
+#[inline]
+pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    let length = a.len();
+    if length != b.len() {
+        return false;
+    }
+    if length >= 8 {
+        let mut at = 0;
+        while at + 8 < length {
+            if word(a, at) != word(b, at) {
+                return false;
+            }
+            at += 8;
+        }
+        word(a, length - 8) == word(b, length - 8)
+    } else if length >= 4 {
+        half(a, 0) == half(b, 0) && half(a, length - 4) == half(b, length - 4)
+    } else {
+        length == 0 || (a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1])
+    }
+}
+
 /// Hash of some bytes: folded multiplication of eight bytes at a time.
 #[inline]
 pub fn hash_bytes(bytes: &[u8]) -> u32 {
@@ -134,14 +167,6 @@ pub fn hash_bytes(bytes: &[u8]) -> u32 {
     fn fold(a: u64, b: u64) -> u64 {
         let wide = a as u128 * b as u128;
         wide as u64 ^ (wide >> 64) as u64
-    }
-    #[inline(always)]
-    fn word(bytes: &[u8], at: usize) -> u64 {
-        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
-    }
-    #[inline(always)]
-    fn half(bytes: &[u8], at: usize) -> u64 {
-        u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as u64
     }
     let length = bytes.len();
     let mut hash = SEED ^ (length as u64).wrapping_mul(FACTOR);

@@ -11,7 +11,7 @@ use crate::value::Value;
 #[cold]
 fn format_error(state: &mut State, call: Call, error: FormatError) -> Throw {
     match error {
-        FormatError::Plain(message) => state.throw_message(message),
+        FormatError::Plain(message) => state.throw_message(message.as_bytes()),
         FormatError::Argument(message) => state.argument_error(call, 0, message),
     }
 }

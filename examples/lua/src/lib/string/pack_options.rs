@@ -49,7 +49,7 @@ pub struct PackOption {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FormatError {
     /// An error of its own.
-    Plain(String),
+    Plain(Box<str>),
     /// An error of argument 1.
     Argument(&'static str),
 }
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             b'c' => match self.number() {
                 Some(size) => (Kind::Fixed, size),
                 None => {
-                    return Err(FormatError::Plain("missing size for format option 'c'".to_string()));
+                    return Err(FormatError::Plain("missing size for format option 'c'".into()));
                 }
             },
             b'z' => (Kind::ZeroTerminated, 0),
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
                 (Kind::Nothing, 0)
             }
             _ => {
-                return Err(FormatError::Plain(format!("invalid format option '{}'", letter as char)));
+                return Err(FormatError::Plain(format!("invalid format option '{}'", letter as char).into()));
             }
         })
     }
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         if (1..=MAXIMUM_INT).contains(&value) {
             Ok(value)
         } else {
-            Err(FormatError::Plain(format!("integral size ({value}) out of limits [1,{MAXIMUM_INT}]")))
+            Err(FormatError::Plain(format!("integral size ({value}) out of limits [1,{MAXIMUM_INT}]").into()))
         }
     }
 }

@@ -9,6 +9,8 @@
 //! Matching backtracks by recursion, at most [`DEPTH`] deep. A capture needs no undoing: every successful path passes through
 //! all items, so it writes each of its captures itself.
 
+use std::mem::MaybeUninit;
+
 /// Most captures of a pattern (`LUA_MAXCAPTURES`).
 pub const CAPTURES: usize = 32;
 /// Nesting of the matcher after which a pattern is "too complex" (`MAXCCALLS`).
@@ -440,8 +442,11 @@ const IS_OPEN: u32 = u32::MAX - 1;
 pub struct Matcher<'a> {
     subject: &'a [u8],
     pattern: &'a Pattern,
-    /// Start and end of each capture; the end may be `IS_POSITION` or `IS_OPEN`.
-    captures: [(u32, u32); CAPTURES],
+    /// Start and end of each capture; the end may be `IS_POSITION` or `IS_OPEN`. Those of the pattern are written on the way to
+    /// every success, and before anything refers to them.
+    captures: [MaybeUninit<(u32, u32)>; CAPTURES],
+    /// Whether there was a success.
+    has_matched: bool,
     error: PatternError,
 }
 
@@ -450,7 +455,13 @@ impl<'a> Matcher<'a> {
     #[inline]
     pub fn new(subject: &'a [u8], pattern: &'a Pattern) -> Matcher<'a> {
         debug_assert!(subject.len() < IS_OPEN as usize);
-        Matcher { subject, pattern, captures: [(0, 0); CAPTURES], error: PatternError::TooComplex }
+        Matcher {
+            subject,
+            pattern,
+            captures: [const { MaybeUninit::uninit() }; CAPTURES],
+            has_matched: false,
+            error: PatternError::TooComplex,
+        }
     }
 
     /// Looks for the first match that starts at `from` or later (at `from` only, when the pattern is anchored): start and end.
@@ -486,14 +497,18 @@ impl<'a> Matcher<'a> {
         match self.run(start, 0, DEPTH) {
             NO_MATCH => Ok(None),
             FAILED => Err(self.error),
-            end => Ok(Some(end)),
+            end => {
+                self.has_matched = true;
+                Ok(Some(end))
+            }
         }
     }
 
     /// Capture `index` of the last match.
     #[inline]
     pub fn capture(&self, index: usize) -> Capture {
-        let (start, end) = self.captures[index];
+        assert!(self.has_matched && index < self.capture_count());
+        let (start, end) = self.read(index);
         match end {
             IS_POSITION => Capture::Position(start as usize + 1),
             IS_OPEN => Capture::Unfinished,
@@ -511,6 +526,14 @@ impl<'a> Matcher<'a> {
     #[inline]
     pub fn subject(&self) -> &'a [u8] {
         self.subject
+    }
+
+    /// A capture of the pattern that was written before.
+    #[inline]
+    fn read(&self, index: usize) -> (u32, u32) {
+        // SAFETY: asked for after a success, by the end of a capture, or by a back reference, which is only compiled behind its
+        // capture. All come after the item that writes it.
+        unsafe { self.captures[index].assume_init() }
     }
 
     fn fail(&mut self, error: PatternError) -> usize {
@@ -545,15 +568,16 @@ impl<'a> Matcher<'a> {
                 }
                 Item::Open(index) | Item::Position(index) => {
                     let is_position = matches!(items[item], Item::Position(_));
-                    self.captures[*index as usize] =
-                        (at as u32, if is_position { IS_POSITION } else { IS_OPEN });
+                    let end = if is_position { IS_POSITION } else { IS_OPEN };
+                    self.captures[*index as usize].write((at as u32, end));
                     if depth == 0 {
                         return self.fail(PatternError::TooComplex);
                     }
                     depth -= 1;
                 }
                 Item::Close(index) => {
-                    self.captures[*index as usize].1 = at as u32;
+                    let start = self.read(*index as usize).0;
+                    self.captures[*index as usize].write((start, at as u32));
                     if depth == 0 {
                         return self.fail(PatternError::TooComplex);
                     }
@@ -571,7 +595,7 @@ impl<'a> Matcher<'a> {
                     }
                 }
                 Item::Back(index) => {
-                    let (start, end) = self.captures[*index as usize];
+                    let (start, end) = self.read(*index as usize);
                     if end == IS_POSITION {
                         return NO_MATCH;
                     }

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use super::cache::Ticket;
 use super::pattern::{Capture, Caret, Matcher, Pattern, PatternError};
 use super::start_position;
 use crate::error::type_name;
 use crate::number;
 use crate::object::{LuaString, NativeFunction};
 use crate::state::{Call, State, Throw, Values};
+use crate::string::same_bytes;
 use crate::table;
 use crate::value::{Tag, Value};
 
@@ -55,9 +57,9 @@ fn put_captures(
 /// What `find` and `match` begin with: subject, pattern, and where to start, unless that is behind the end.
 #[inline]
 #[allow(clippy::type_complexity, reason = "the text, the pattern, and where to start, for two callers")]
-fn arguments(state: &mut State, call: Call) -> Result<(&'static [u8], &'static [u8], Option<usize>), Throw> {
+fn arguments(state: &mut State, call: Call) -> Result<(&'static [u8], *mut LuaString, Option<usize>), Throw> {
     let subject = state.check_bytes(call, 0)?;
-    let pattern = state.check_bytes(call, 1)?;
+    let pattern = state.check_string(call, 1)?;
     let start = start_position(state.opt_int(call, 2, 1)?, subject.len()) - 1;
     Ok((subject, pattern, (start <= subject.len()).then_some(start)))
 }
@@ -66,11 +68,11 @@ pub(super) fn find(state: &mut State, call: Call) -> Result<u32, Throw> {
     let (subject, source, start) = arguments(state, call)?;
     let Some(start) = start else { return call.return_one(Value::NIL) };
     if !call.arg(3).is_falsy() {
-        return find_plain(call, subject, source, start);
+        return find_plain(call, subject, LuaString::bytes(source), start);
     }
     let pattern = state.libraries.patterns.get(source, Caret::Anchor);
     if pattern.is_plain {
-        return find_plain(call, subject, source, start);
+        return find_plain(call, subject, &pattern.source, start);
     }
     let mut matcher = Matcher::new(subject, &pattern);
     match matcher.find(start) {
@@ -85,19 +87,30 @@ pub(super) fn find(state: &mut State, call: Call) -> Result<u32, Throw> {
 }
 
 fn find_plain(call: Call, subject: &[u8], text: &[u8], start: usize) -> Result<u32, Throw> {
-    let rest = &subject[start..];
-    let place = match text {
-        [] => Some(0),
-        [byte] => memchr::memchr(*byte, rest),
-        _ => memchr::memmem::find(rest, text),
-    };
-    match place {
+    match find_text(&subject[start..], text) {
         Some(place) => {
             let start = start + place;
             call.return_two(Value::int(start as i64 + 1), Value::int((start + text.len()) as i64))
         }
         None => call.return_one(Value::NIL),
     }
+}
+
+/// Where `text` is first found.
+fn find_text(subject: &[u8], text: &[u8]) -> Option<usize> {
+    /// Places with the right first byte that are tried one by one. More of them, and a searcher is worth its preparation.
+    const TRIES: u32 = 16;
+    let Some((first, rest)) = text.split_first() else { return Some(0) };
+    let mut from = 0;
+    for _ in 0..TRIES {
+        let place = from + memchr::memchr(*first, &subject[from..])?;
+        let end = place + text.len();
+        if end <= subject.len() && same_bytes(&subject[place + 1..end], rest) {
+            return Some(place);
+        }
+        from = place + 1;
+    }
+    memchr::memmem::find(&subject[from..], text).map(|place| from + place)
 }
 
 pub(super) fn match_(state: &mut State, call: Call) -> Result<u32, Throw> {
@@ -119,11 +132,15 @@ const PATTERN: usize = 1;
 const NEXT: usize = 2;
 /// Where the last match ended, or -1: an empty match there is none.
 const LAST: usize = 3;
+/// The pattern's ticket in the cache.
+const TICKET: usize = 4;
 
 pub(super) fn gmatch(state: &mut State, call: Call) -> Result<u32, Throw> {
-    let (subject, _, start) = arguments(state, call)?;
+    let (subject, source, start) = arguments(state, call)?;
     let start = start.unwrap_or(subject.len() + 1);
-    let upvalues = [call.arg(0), call.arg(1), Value::int(start as i64), Value::int(-1)];
+    let (_, ticket) = state.libraries.patterns.get_with_ticket(source, Caret::Literal);
+    let upvalues =
+        [call.arg(0), call.arg(1), Value::int(start as i64), Value::int(-1), Value::int(ticket.to_int())];
     let iterator = state.heap.new_native(gmatch_next, "for iterator", 0, &upvalues);
     call.return_one(Value::native(iterator))
 }
@@ -132,15 +149,17 @@ fn gmatch_next(state: &mut State, call: Call) -> Result<u32, Throw> {
     let upvalues = NativeFunction::upvalues(call.function().as_native());
     // SAFETY: the function is an iterator made by `gmatch`, so these are its upvalues, and it keeps the strings alive: the
     // function's slot is overwritten only by results, after which the strings are not used any more.
-    let (subject, source, next, last) = unsafe {
+    let (subject, source, next, last, ticket) = unsafe {
         (
             LuaString::bytes((*upvalues.add(SUBJECT)).as_string()),
-            LuaString::bytes((*upvalues.add(PATTERN)).as_string()),
+            (*upvalues.add(PATTERN)).as_string(),
             (*upvalues.add(NEXT)).as_int() as usize,
             (*upvalues.add(LAST)).as_int(),
+            Ticket::from_int((*upvalues.add(TICKET)).as_int()),
         )
     };
-    let pattern = state.libraries.patterns.get(source, Caret::Literal);
+    let patterns = &mut state.libraries.patterns;
+    let pattern = patterns.again(ticket).unwrap_or_else(|| patterns.get(source, Caret::Literal));
     let mut matcher = Matcher::new(subject, &pattern);
     let mut from = next;
     while from <= subject.len() {
@@ -174,7 +193,7 @@ enum Replacement {
 
 pub(super) fn gsub(state: &mut State, call: Call) -> Result<u32, Throw> {
     let subject = state.check_bytes(call, 0)?;
-    let source = state.check_bytes(call, 1)?;
+    let source = state.check_string(call, 1)?;
     let replacement = call.arg(2);
     let limit = state.opt_int(call, 3, subject.len() as i64 + 1)?;
     let replacement =
