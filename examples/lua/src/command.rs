@@ -144,6 +144,8 @@ fn run(options: &Options, config: Config) -> u8 {
         }
     }
     state.flush_output();
+    // Files that the program left open.
+    state.libraries.streams.flush();
     if let Some(form) = options.statistics {
         eprint!("{}", state.statistics(start.elapsed(), form));
     }

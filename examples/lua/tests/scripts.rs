@@ -129,3 +129,16 @@ fn random_inputs_give_what_lua_gives() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn files_left_open_are_written() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("left_open.txt");
+    for (end, code) in [("", 0), ("os.exit(3)", 3), ("error('x')", 1)] {
+        let source = format!("f = io.open([[{}]], 'w') f:write('text', 5) {end}", path.display());
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_lua")).args(["--no-surmise", "-e", &source]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{end}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "text5", "{end}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
