@@ -9,11 +9,11 @@ use crate::check::{ImageError, check_image};
 use crate::code_map::CodeMap;
 use crate::frames::FrameSite;
 use crate::slots::EffectiveSlots;
-use crate::table::{CallSite, CallSites, DeoptTable};
+use crate::table::{CallSite, CallSites, DeoptTable, FrameHeader};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use surmise_ir::entity::{KindId, Pc, Register, UnitId};
+use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
 use thiserror::Error;
@@ -122,12 +122,22 @@ impl Candidate {
             .ok()
             .map(|point| point as u32)
     }
-    /// Where a frame that is in a call is in its unit's bytecode, by the call's return address.
-    pub fn place_of(&self, return_address: usize) -> Option<(UnitId, Pc)> {
-        let offset = u32::try_from(return_address.checked_sub(self.start)?).ok()?;
-        let site = self.calls.sites.binary_search_by_key(&offset, |site| site.return_offset).ok()?;
-        let header = self.deopt.headers.get(self.calls.sites[site].origin? as usize)?;
-        Some((header.unit, header.pc))
+    /// The activations that a frame in this call stands for, innermost first: inlined ones have a header of their own. Empty for
+    /// calls that nobody can ask about.
+    pub fn activations_at(&self, site: u32) -> impl Iterator<Item = &FrameHeader> {
+        let first = self.calls.sites[site as usize].origin;
+        let headers = &self.deopt.headers;
+        std::iter::successors(
+            first.and_then(|first| headers.get(first as usize).map(|header| (first, header))),
+            |&(n, header)| {
+                if header.has_parent {
+                    headers.get(n as usize + 1).map(|parent| (n + 1, parent))
+                } else {
+                    None
+                }
+            },
+        )
+        .map(|(_, header)| header)
     }
     pub(crate) fn call_site(&self, site: u32) -> &CallSite {
         &self.calls.sites[site as usize]

@@ -179,7 +179,7 @@ pub struct CallSite {
     /// Range in [`CallSites::roots`].
     pub roots: (u32, u32),
     /// Where the frame is in its unit's bytecode, for messages and tracebacks: the innermost frame's header in
-    /// [`DeoptTable::headers`], if that is known.
+    /// [`DeoptTable::headers`], if that is known. While a header has a parent, that is the next one.
     pub origin: Option<u32>,
 }
 

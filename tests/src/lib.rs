@@ -21,6 +21,16 @@ pub struct Mode {
 /// The interpreter alone: what the others are compared with.
 pub const INTERPRETER: Mode = Mode { name: "interpreter", arguments: &["--no-surmise"], settings: &[] };
 
+/// Lua itself, in which there are no modes.
+pub const REFERENCE: Mode = Mode { name: "lua5.4", arguments: &[], settings: &[] };
+
+/// Where Lua itself is installed, if it is.
+pub fn reference() -> Option<PathBuf> {
+    let works =
+        |path: &Path| Command::new(path).arg("-v").output().is_ok_and(|output| output.status.success());
+    Some(PathBuf::from("lua5.4")).filter(|path| works(path))
+}
+
 /// All other modes.
 pub const MODES: &[Mode] = &[
     Mode { name: "default", arguments: &[], settings: &[] },

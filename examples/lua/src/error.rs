@@ -8,19 +8,16 @@
     reason = "the rule for pointers in the module comment of `object`"
 )]
 
-use std::fmt::Write;
-
 use crate::bytecode::{Instruction, Op, Prototype};
 use crate::interpreter::arithmetic::Failure;
+use crate::levels::Level;
 use crate::lexer::chunk_display_name;
 use crate::metamethod::Event;
 use crate::names;
 use crate::number;
 use crate::object::LuaString;
-use crate::stack::{FRAME_NATIVE, FRAME_TAIL, Frame};
+use crate::stack::{FRAME_FINALIZER, FRAME_HOOK};
 use crate::state::{Call, State, Throw};
-use crate::surmise::externs::frame::FRAME_COMPILED;
-use crate::table;
 use crate::value::{Tag, Value};
 
 /// Where an instruction took an operand from, so that a message can name it.
@@ -32,6 +29,8 @@ pub enum Operand {
     Constant(u32),
     /// An upvalue.
     Upvalue(u8),
+    /// An operand of the running concatenation, counted from its first.
+    Concatenated(u8),
     /// Not known.
     None,
 }
@@ -50,10 +49,6 @@ fn operand_of(instruction: Instruction) -> Operand {
     }
 }
 
-/// The first and last levels that a long traceback shows.
-const TRACEBACK_FIRST: usize = 10;
-const TRACEBACK_LAST: usize = 11;
-
 /// The name of a basic type.
 pub fn type_name(value: Value) -> &'static str {
     const NAMES: [&str; 12] = [
@@ -71,6 +66,9 @@ fn name_operand(prototype: &Prototype, pc: usize, operand: Operand) -> Option<(&
             ("constant", names::Code::string_constant(prototype, constant as usize)?)
         }
         Operand::Upvalue(index) => ("upvalue", names::Code::upvalue_name(prototype, index).as_bytes()),
+        Operand::Concatenated(place) => {
+            names::register_name(prototype, pc, prototype.code[pc].b.checked_add(place)?)?
+        }
         Operand::None => return None,
     };
     Some((kind, String::from_utf8_lossy(name).into_owned()))
@@ -128,81 +126,30 @@ impl State {
         self.runtime_error("stack overflow")
     }
 
-    /// The frame of a level: 0 is the running function (for a native function that calls in no frame, its caller).
-    pub(crate) fn level(&self, level: usize) -> Option<*mut Frame> {
-        // SAFETY: frames from the first to the current one are valid; the first is no function's.
-        unsafe {
-            let frame = self.runloop.frame;
-            let depth = frame.offset_from(self.runloop.frames.start) as usize;
-            if level < depth { Some(frame.sub(level)) } else { None }
-        }
-    }
-
     /// `source:line: ` of a level, or nothing if that is no Lua function. Level 1 of a Lua function is itself: natives
     /// have levels of their own.
     pub fn position(&self, level: usize) -> String {
-        self.show_compiled_frames();
-        // SAFETY: frames are valid.
-        unsafe {
-            let is_native = (*self.runloop.frame).flags & FRAME_NATIVE != 0;
-            let level = if is_native { level } else { level.saturating_sub(1) };
-            match self.level(level) {
-                Some(frame) => self.frame_position(frame),
-                None => String::new(),
-            }
-        }
-    }
-
-    /// `source:line: ` of a frame, or nothing.
-    fn frame_position(&self, frame: *mut Frame) -> String {
-        match self.frame_line(frame) {
-            Some((source, line)) => format!("{source}:{line}: "),
+        let levels = self.levels(level + 1);
+        let is_native = levels.first().is_some_and(Level::is_native);
+        let level = if is_native { level } else { level.saturating_sub(1) };
+        match levels.get(level).and_then(|level| level.prototype().zip(level.line())) {
+            Some((prototype, line)) => format!("{}:{line}: ", chunk_display_name(&prototype.source)),
             None => String::new(),
         }
     }
 
-    /// The display name of a Lua frame's source, and the line it is at.
-    pub fn frame_line(&self, frame: *mut Frame) -> Option<(String, u32)> {
-        // SAFETY: the frame is valid; a Lua frame's pc lies in its prototype's code.
-        unsafe {
-            if (*frame).flags & FRAME_NATIVE != 0 {
-                return None;
-            }
-            let prototype = &*(*frame).prototype;
-            let line = prototype.lines.get(self.frame_pc(frame)).copied().unwrap_or(prototype.line_defined);
-            Some((chunk_display_name(&prototype.source), line))
-        }
-    }
-
-    /// The index of the instruction that a Lua frame is at.
-    pub fn frame_pc(&self, frame: *mut Frame) -> usize {
-        // SAFETY: as in `frame_line`.
-        unsafe {
-            let at = (*frame).pc.offset_from((*(*frame).prototype).code.as_ptr());
-            (at as usize).saturating_sub(1)
-        }
-    }
-
-    /// ` (local 'x')` or the like, for an operand of the current Lua frame's instruction.
+    /// ` (local 'x')` or the like, for an operand of the running Lua function's instruction.
     pub fn operand_name(&self, operand: Operand) -> String {
-        self.show_compiled_frames();
-        let frame = self.runloop.frame;
-        // SAFETY: the current frame is valid.
-        unsafe {
-            if (*frame).flags & FRAME_NATIVE != 0 {
-                return String::new();
-            }
-            let prototype = &*(*frame).prototype;
-            let pc = self.frame_pc(frame);
-            let operand = match operand {
-                // Compiled code knows values only; the instruction knows where this one came from.
-                Operand::None if (*frame).flags & FRAME_COMPILED != 0 => operand_of(prototype.code[pc]),
-                operand => operand,
-            };
-            match name_operand(prototype, pc, operand) {
-                Some((kind, name)) => format!(" ({kind} '{name}')"),
-                None => String::new(),
-            }
+        let Some(level) = self.level(0) else { return String::new() };
+        let Some(prototype) = level.prototype() else { return String::new() };
+        let operand = match operand {
+            // Compiled code knows values only; the instruction knows where this one came from.
+            Operand::None if level.is_compiled => operand_of(prototype.code[level.pc]),
+            operand => operand,
+        };
+        match name_operand(prototype, level.pc, operand) {
+            Some((kind, name)) => format!(" ({kind} '{name}')"),
+            None => String::new(),
         }
     }
 
@@ -231,28 +178,21 @@ impl State {
     /// The error of calling a value that is no function; `function` is its slot.
     #[cold]
     pub fn call_error(&mut self, function: *mut Value, callee: Value) -> Throw {
-        self.show_compiled_frames();
-        let frame = self.runloop.frame;
         let mut name = String::new();
-        // SAFETY: the current frame is valid.
-        unsafe {
-            if (*frame).flags & FRAME_NATIVE == 0 {
-                let prototype = &*(*frame).prototype;
-                let pc = self.frame_pc(frame);
-                let register = function.offset_from((*frame).base);
-                let i = prototype.code[pc];
-                let found = match i.op {
-                    Op::Call | Op::TailCall
-                        if register == i.a as isize || (*frame).flags & FRAME_COMPILED != 0 =>
-                    {
-                        name_operand(prototype, pc, Operand::Register(i.a))
-                    }
-                    Op::Call | Op::TailCall => None,
-                    _ => name_called(prototype, pc),
-                };
-                if let Some((kind, found)) = found {
-                    name = format!(" ({kind} '{found}')");
+        if let Some(level) = self.level(0)
+            && let Some(prototype) = level.prototype()
+        {
+            let i = prototype.code[level.pc];
+            let called = level.base.wrapping_add(i.a as usize);
+            let found = match i.op {
+                Op::Call | Op::TailCall if called == function || level.is_compiled => {
+                    name_operand(prototype, level.pc, Operand::Register(i.a))
                 }
+                Op::Call | Op::TailCall => None,
+                _ => name_called(prototype, level.pc),
+            };
+            if let Some((kind, found)) = found {
+                name = format!(" ({kind} '{found}')");
             }
         }
         let message = format!("attempt to call a {} value{name}", self.type_name_of(callee));
@@ -330,12 +270,13 @@ impl State {
     /// The error of a to-be-closed variable without `__close`.
     #[cold]
     pub fn not_closable(&mut self, register: u8) -> Throw {
-        let frame = self.runloop.frame;
-        // SAFETY: the current frame is a Lua frame.
-        let prototype = unsafe { &*(*frame).prototype };
-        let name =
-            names::local_name(prototype, self.frame_pc(frame) + 1, register).unwrap_or("?").to_string();
-        self.runtime_error(&format!("variable '{name}' got a non-closable value"))
+        let level = self.level(0);
+        let name = level
+            .as_ref()
+            .and_then(|level| names::local_name(level.prototype()?, level.pc + 1, register))
+            .unwrap_or("?");
+        let message = format!("variable '{name}' got a non-closable value");
+        self.runtime_error(&message)
     }
 
     /// The error of a to-be-closed variable whose `__close` has gone.
@@ -348,8 +289,8 @@ impl State {
     #[cold]
     pub fn argument_error(&mut self, _call: Call, i: u32, message: &str) -> Throw {
         let mut number = i + 1;
-        let frame = self.runloop.frame;
-        let name = match self.called_name(frame) {
+        let levels = self.levels(2);
+        let name = match self.called_name(&levels, 0) {
             Some((kind, name)) => {
                 if kind == "method" {
                     number -= 1;
@@ -359,108 +300,27 @@ impl State {
                 }
                 name
             }
-            None => self.global_function_name(frame).unwrap_or_else(|| "?".to_string()),
+            None => levels
+                .first()
+                .and_then(|level| self.global_function_name(level))
+                .unwrap_or_else(|| "?".to_string()),
         };
         self.throw_message(format!("bad argument #{number} to '{name}' ({message})"))
     }
 
-    /// How the function of a frame was called, from the instruction that called it.
-    pub(crate) fn called_name(&self, frame: *mut Frame) -> Option<(&'static str, String)> {
-        self.show_compiled_frames();
-        // SAFETY: frames are valid, and there is one below each function's.
-        unsafe {
-            if (*frame).flags & FRAME_TAIL != 0 {
-                return None;
-            }
-            let caller = frame.sub(1);
-            if (*caller).flags & FRAME_NATIVE != 0 {
-                return None;
-            }
-            name_called(&*(*caller).prototype, self.frame_pc(caller))
+    /// How the function of a level was called, from the instruction that called it in the level below.
+    pub fn called_name(&self, levels: &[Level], number: usize) -> Option<(&'static str, String)> {
+        let level = levels.get(number)?;
+        if level.is_tail() {
+            return None;
         }
-    }
-
-    /// The name under which a loaded module has the function of a frame: `string.rep`, or without prefix for globals.
-    fn global_function_name(&self, frame: *mut Frame) -> Option<String> {
-        // SAFETY: frames are valid.
-        let function = unsafe { (*frame).base.sub(1).read() };
-        let text = |v: Value| String::from_utf8_lossy(LuaString::bytes(v.as_string())).into_owned();
-        let mut module = Value::NIL;
-        while let Ok(Some((name, content))) = table::next(self.registry, module) {
-            module = name;
-            if !name.is(Tag::String) || !content.is(Tag::Table) {
-                continue;
-            }
-            let mut key = Value::NIL;
-            while let Ok(Some((field, value))) = table::next(content.as_table(), key) {
-                key = field;
-                if field.is(Tag::String) && value.same_bits(function) {
-                    let (module, field) = (text(name), text(field));
-                    return Some(if module == "_G" { field } else { format!("{module}.{field}") });
-                }
-            }
+        if level.flags & FRAME_FINALIZER != 0 {
+            return Some(("metamethod", "__gc".to_string()));
         }
-        None
-    }
-
-    /// The traceback from a level on, behind `message` if there is one.
-    pub fn traceback(&self, message: Option<&[u8]>, first_level: usize) -> Vec<u8> {
-        self.show_compiled_frames();
-        let mut out = String::new();
-        // SAFETY: frames from the first to the current one are valid.
-        unsafe {
-            let levels = self.runloop.frame.offset_from(self.runloop.frames.start) as usize;
-            let mut level = first_level;
-            let skip = levels.saturating_sub(first_level) > TRACEBACK_FIRST + TRACEBACK_LAST;
-            while level < levels {
-                if skip && level == first_level + TRACEBACK_FIRST {
-                    let skipped = levels - level - TRACEBACK_LAST;
-                    let _ = write!(out, "\n\t...\t(skipping {skipped} levels)");
-                    level += skipped;
-                    continue;
-                }
-                let frame = self.runloop.frame.sub(level);
-                match self.frame_line(frame) {
-                    Some((source, line)) => {
-                        let _ = write!(out, "\n\t{source}:{line}: in ");
-                    }
-                    None => out.push_str("\n\t[C]: in "),
-                }
-                self.describe_function(frame, &mut out);
-                if (*frame).flags & FRAME_TAIL != 0 {
-                    out.push_str("\n\t(...tail calls...)");
-                }
-                level += 1;
-            }
+        if level.flags & FRAME_HOOK != 0 {
+            return Some(("hook", "?".to_string()));
         }
-        let mut text = Vec::new();
-        if let Some(message) = message {
-            text.extend_from_slice(message);
-            text.push(b'\n');
-        }
-        text.extend_from_slice(b"stack traceback:");
-        text.extend_from_slice(out.as_bytes());
-        text
-    }
-
-    fn describe_function(&self, frame: *mut Frame, out: &mut String) {
-        if let Some(name) = self.global_function_name(frame) {
-            let _ = write!(out, "function '{name}'");
-        } else if let Some((kind, name)) = self.called_name(frame) {
-            let _ = write!(out, "{kind} '{name}'");
-        } else {
-            // SAFETY: the frame is valid.
-            unsafe {
-                let prototype = (*frame).prototype;
-                if prototype.is_null() {
-                    out.push('?');
-                } else if (*prototype).line_defined == 0 {
-                    out.push_str("main chunk");
-                } else {
-                    let source = chunk_display_name(&(*prototype).source);
-                    let _ = write!(out, "function <{source}:{}>", (*prototype).line_defined);
-                }
-            }
-        }
+        let caller = levels.get(number + 1)?;
+        name_called(caller.prototype()?, caller.pc)
     }
 }

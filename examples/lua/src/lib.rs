@@ -14,6 +14,7 @@ pub mod error;
 pub mod handler;
 pub mod heap;
 pub mod interpreter;
+pub mod levels;
 pub mod lexer;
 #[path = "lib/mod.rs"]
 pub mod lib;
@@ -32,5 +33,6 @@ pub mod state;
 pub mod string;
 pub mod surmise;
 pub mod table;
+pub mod traceback;
 pub mod unit;
 pub mod value;

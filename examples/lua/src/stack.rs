@@ -54,8 +54,10 @@ pub const FRAME_CONTINUES: u32 = 32;
 pub const FRAME_CLOSING: u32 = 256;
 /// The frame returns to the continuation of the native frame below it.
 pub const FRAME_TO_NATIVE: u32 = 128;
-/// The frame calls a finalizer or a closing metamethod (for names in tracebacks).
-pub const FRAME_CLOSE: u32 = 64;
+/// The frame is a finalizer's (for names in tracebacks).
+pub const FRAME_FINALIZER: u32 = 64;
+/// The frame is a hook's (for names in tracebacks).
+pub const FRAME_HOOK: u32 = 512;
 
 /// One activation of a Lua or native function.
 #[repr(C)]

@@ -129,10 +129,13 @@ impl Translator<'_> {
             .filter_map(|&value| roots.home(value))
             .filter_map(|home| home.kind.map(|kind| (home.word, kind)));
         let data = &self.function.insts[inst];
-        let origin = data.after.or(data.state).map(|state| {
+        let mut origin = SmallVec::<[FrameHeader; 2]>::new();
+        let mut next = data.after.or(data.state);
+        while let Some(state) = next {
             let state = &self.function.states[state];
             let frame = &self.function.frames[state.frame];
-            FrameHeader {
+            next = state.parent;
+            origin.push(FrameHeader {
                 unit: frame.unit,
                 pc: state.resume.pc,
                 when: state.resume.when,
@@ -142,10 +145,10 @@ impl Translator<'_> {
                 call_results: false,
                 open: None,
                 has_callee: false,
-                has_parent: false,
-            }
-        });
-        self.records.call(homes, origin)
+                has_parent: next.is_some(),
+            });
+        }
+        self.records.call(homes, &origin)
     }
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {

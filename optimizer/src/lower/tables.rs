@@ -49,7 +49,7 @@ pub(super) enum Record {
     Call {
         /// Range in [`Records::roots`].
         roots: (u32, u32),
-        /// The header of the frame that calls.
+        /// The header of the frame that calls; those of the frames around it follow.
         origin: Option<u32>,
     },
 }
@@ -62,6 +62,7 @@ pub(super) struct Records {
     roots: Vec<(u32, RootKind)>,
     headers: Vec<FrameHeader>,
     header_numbers: FxHashMap<FrameHeader, u32>,
+    chain_numbers: FxHashMap<Box<[FrameHeader]>, u32>,
     constants: Vec<u64>,
     constant_numbers: FxHashMap<u64, u16>,
 }
@@ -86,9 +87,9 @@ impl Records {
     pub fn call(
         &mut self,
         roots: impl Iterator<Item = (u32, RootKind)>,
-        origin: Option<FrameHeader>,
+        origin: &[FrameHeader],
     ) -> ir::SourceLoc {
-        let origin = origin.map(|header| self.header(header));
+        let origin = self.chain(origin);
         let start = self.roots.len() as u32;
         self.roots.extend(roots);
         self.list.push(Record::Call { roots: (start, self.roots.len() as u32), origin });
@@ -101,6 +102,22 @@ impl Records {
             headers.push(header);
             headers.len() as u32 - 1
         })
+    }
+    /// The number of the first of these headers of an activation and those around it, which stand one after another.
+    fn chain(&mut self, headers: &[FrameHeader]) -> Option<u32> {
+        let &[header] = headers else {
+            if headers.is_empty() {
+                return None;
+            }
+            if let Some(&number) = self.chain_numbers.get(headers) {
+                return Some(number);
+            }
+            let number = self.headers.len() as u32;
+            self.headers.extend_from_slice(headers);
+            self.chain_numbers.insert(headers.into(), number);
+            return Some(number);
+        };
+        Some(self.header(header))
     }
     /// The number of a constant.
     pub fn constant(&mut self, bits: u64) -> Result<u16, LowerError> {

@@ -7,7 +7,6 @@ use crate::interpreter::{Next, THROW};
 use crate::metamethod::Event;
 use crate::number::{self, to_integer};
 use crate::object::LuaString;
-use crate::stack::FRAME_NATIVE;
 use crate::state::{State, Throw};
 use crate::table;
 use crate::value::{Tag, Value};
@@ -223,18 +222,12 @@ impl State {
 
     /// The operands of the arithmetic instruction that compiled code is at, in the program's order.
     fn running_operands(&self) -> (Operand, Operand) {
-        self.show_compiled_frames();
-        // SAFETY: the current frame is valid, and has a pc in its code if it is a Lua frame.
-        unsafe {
-            let frame = &*self.runloop.frame;
-            if frame.flags & FRAME_NATIVE != 0 || frame.prototype.is_null() {
-                return (Operand::None, Operand::None);
-            }
-            let prototype = &*frame.prototype;
-            let i = &prototype.code[self.frame_pc(self.runloop.frame)];
-            let (_, _, _, x, y, swapped) = decode(i, frame.base, prototype.constants.as_ptr());
-            if swapped { (y, x) } else { (x, y) }
-        }
+        let Some(level) = self.level(0) else { return (Operand::None, Operand::None) };
+        let Some(prototype) = level.prototype() else { return (Operand::None, Operand::None) };
+        // SAFETY: the instruction is one of the level's prototype, whose window is at its base.
+        let (_, _, _, x, y, swapped) =
+            unsafe { decode(&prototype.code[level.pc], level.base, prototype.constants.as_ptr()) };
+        if swapped { (y, x) } else { (x, y) }
     }
 
     /// `#value`.

@@ -128,12 +128,22 @@ impl State {
 
     /// `x .. y`.
     pub fn concat(&mut self, x: Value, y: Value) -> Result<Value, Throw> {
+        self.concat_at(x, y, 0)
+    }
+
+    /// `x .. y`, as the operands of the running concatenation from the `place`-th on, for compiled code.
+    pub fn concat_at(&mut self, x: Value, y: Value, place: u8) -> Result<Value, Throw> {
         if is_text(x) && is_text(y) {
             return self.concatenate_run(&[x, y]).map(Value::string);
         }
         let handler = self.binary_metamethod(Event::Concat, x, y);
         if handler.is_nil() {
-            return Err(self.concat_error(x, y, Operand::None, Operand::None));
+            return Err(self.concat_error(
+                x,
+                y,
+                Operand::Concatenated(place),
+                Operand::Concatenated(place + 1),
+            ));
         }
         self.call_one(handler, &[x, y])
     }

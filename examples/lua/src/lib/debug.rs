@@ -1,9 +1,9 @@
 //! The `debug` library: what programs ask about their own frames, functions and metatables. Hooks are accepted and never called.
 
 use crate::bytecode::{LocalInfo, Prototype};
+use crate::levels::{Level, Levels};
 use crate::lexer::chunk_display_name;
-use crate::object::{LuaClosure, LuaString, NativeFunction, Table};
-use crate::stack::{FRAME_NATIVE, FRAME_TAIL, Frame};
+use crate::object::{Cell, LuaClosure, LuaString, NativeFunction, Table};
 use crate::state::{Call, State, Throw};
 use crate::table;
 use crate::value::{Tag, Value};
@@ -54,10 +54,13 @@ fn traceback(state: &mut State, call: Call) -> Result<u32, Throw> {
     call.return_one(value)
 }
 
-/// The frame of a level: 0 is the running native function.
-fn frame_argument(state: &mut State, call: Call) -> Result<Option<*mut Frame>, Throw> {
-    let level = state.check_int(call, 0)?;
-    Ok(usize::try_from(level).ok().and_then(|level| state.level(level)))
+/// The level that the first argument names, 0 is the running native function, and the one below it, if there is one.
+fn level_argument(state: &mut State, call: Call) -> Result<Levels, Throw> {
+    let number = state.check_int(call, 0)?;
+    let Ok(number) = usize::try_from(number) else { return Ok(Levels::new()) };
+    let mut levels = state.levels(number.saturating_add(2));
+    levels.drain(..number.min(levels.len()));
+    Ok(levels)
 }
 
 fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
@@ -66,17 +69,14 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
         let message = if *option == b'>' { "invalid option '>'" } else { "invalid option" };
         return Err(state.argument_error(call, 1, message));
     }
-    let mut frame = None;
+    let mut levels = Levels::new();
     let function = if is_function(call.arg(0)) {
         call.arg(0)
     } else {
-        match frame_argument(state, call)? {
+        levels = level_argument(state, call)?;
+        match levels.first() {
             None => return call.return_one(Value::NIL),
-            Some(found) => {
-                frame = Some(found);
-                // SAFETY: the function is below the frame's window.
-                unsafe { (*found).base.sub(1).read() }
-            }
+            Some(level) => level.function(),
         }
     };
     let info = state.new_table(0, 16);
@@ -84,12 +84,11 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
         match option {
             b'S' => add_source(state, info, function),
             b'l' => {
-                let line =
-                    frame.and_then(|frame| state.frame_line(frame)).map_or(-1, |(_, line)| i64::from(line));
+                let line = levels.first().and_then(Level::line).map_or(-1, i64::from);
                 state.set_named(info, "currentline", Value::int(line));
             }
             b'n' => {
-                let (kind, name) = match frame.and_then(|frame| state.called_name(frame)) {
+                let (kind, name) = match state.called_name(&levels, 0) {
                     Some((kind, name)) => (kind, state.string_value(name.as_bytes())),
                     None => ("", Value::NIL),
                 };
@@ -103,8 +102,7 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
             }
             b'u' => add_counts(state, info, function),
             b't' => {
-                // SAFETY: the frame is valid.
-                let is_tail = frame.is_some_and(|frame| unsafe { (*frame).flags & FRAME_TAIL != 0 });
+                let is_tail = levels.first().is_some_and(Level::is_tail);
                 state.set_named(info, "istailcall", Value::bool(is_tail));
             }
             b'L' => {
@@ -162,37 +160,50 @@ fn nth_local(prototype: &Prototype, pc: usize, n: i64) -> Option<&LocalInfo> {
     prototype.locals.iter().filter(|local| local.start <= pc && pc < local.end).nth(index)
 }
 
-/// Name and place of a local variable of a frame, numbered as `debug.getlocal` does: negative numbers are varargs.
-fn find_local(state: &State, frame: *mut Frame, n: i64) -> Option<(String, *mut Value)> {
-    // SAFETY: the frame is valid, and so are its registers and varargs.
+/// A local variable of an activation.
+struct Local {
+    name: String,
+    /// Its slot, or the value in its cell.
+    place: *mut Value,
+    cell: Option<*mut Cell>,
+}
+
+/// A local variable of a level, numbered as `debug.getlocal` does: negative numbers are varargs.
+fn find_local(state: &State, level: &Level, n: i64) -> Option<Local> {
+    let unnamed = |name: &str, place| Some(Local { name: name.to_string(), place, cell: None });
+    if level.is_compiled {
+        return None;
+    }
+    let index = usize::try_from(n - 1).ok();
+    // SAFETY: the record is valid, and so are its registers and varargs.
     unsafe {
-        let above = frame == state.runloop.frame;
-        if (*frame).flags & FRAME_NATIVE != 0 {
-            let count = (*frame).top.offset_from((*frame).base) as i64;
-            return (n > 0 && n <= count)
-                .then(|| ("(C temporary)".to_string(), (*frame).base.add(n as usize - 1)));
-        }
-        let prototype = &*(*frame).prototype;
-        if n < 0 {
-            let parameters = i64::from(prototype.parameter_count);
-            let extra = i64::from((*frame).shift) - 1 - parameters;
-            if -n > extra {
-                return None;
-            }
-            let first = (*frame).base.sub(1 + (*frame).shift as usize).add(1 + parameters as usize);
-            return Some(("(vararg)".to_string(), first.add((-n - 1) as usize)));
-        }
-        if let Some(local) = nth_local(prototype, state.frame_pc(frame), n) {
-            let mut place = (*frame).base.add(local.register as usize);
-            if local.is_cell && (*place).is(Tag::Cell) {
-                place = &raw mut (*(*place).as_cell()).value;
-            }
-            return Some((local.name.to_string(), place));
-        }
+        let frame = &*level.record;
         // Up to the next frame's function there are temporaries.
-        let end = if above { (*frame).base } else { (*frame.add(1)).base.sub(1) };
-        let count = end.offset_from((*frame).base) as i64;
-        (n > 0 && n <= count).then(|| ("(temporary)".to_string(), (*frame).base.add(n as usize - 1)))
+        let is_running = level.record == state.runloop.frame;
+        let end = match level.prototype() {
+            _ if !is_running => (*level.record.add(1)).base.sub(1 + (*level.record.add(1)).shift as usize),
+            None => frame.top,
+            Some(_) => frame.base,
+        };
+        let Some(prototype) = level.prototype() else {
+            let place = level.base.add(index?);
+            return if place < end { unnamed("(C temporary)", place) } else { None };
+        };
+        if n < 0 {
+            let parameters = usize::from(prototype.parameter_count);
+            let extra = (frame.shift as usize).saturating_sub(1 + parameters);
+            let place = usize::try_from(n.checked_neg()?).ok()?;
+            let first = frame.base.sub(frame.shift as usize).add(parameters);
+            return if place <= extra { unnamed("(vararg)", first.add(place - 1)) } else { None };
+        }
+        if let Some(local) = nth_local(prototype, level.pc, n) {
+            let slot = frame.base.add(local.register as usize);
+            let cell = (local.is_cell && (*slot).is(Tag::Cell)).then(|| (*slot).as_cell());
+            let place = cell.map_or(slot, |cell| &raw mut (*cell).value);
+            return Some(Local { name: local.name.to_string(), place, cell });
+        }
+        let place = frame.base.add(index?);
+        if place < end { unnamed("(temporary)", place) } else { None }
     }
 }
 
@@ -204,15 +215,16 @@ fn getlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
             .map(|local| state.string_value(local.name.as_bytes()));
         return call.return_one(name.unwrap_or(Value::NIL));
     }
-    let Some(frame) = frame_argument(state, call)? else {
+    let levels = level_argument(state, call)?;
+    let Some(level) = levels.first() else {
         return Err(state.argument_error(call, 0, "level out of range"));
     };
-    match find_local(state, frame, n) {
+    match find_local(state, level, n) {
         None => call.return_one(Value::NIL),
-        Some((name, place)) => {
-            let name = state.string_value(name.as_bytes());
+        Some(local) => {
+            let name = state.string_value(local.name.as_bytes());
             // SAFETY: the place is a slot or a cell of a live frame.
-            let mut value = unsafe { place.read() };
+            let mut value = unsafe { local.place.read() };
             if value.is(Tag::Cell) {
                 value = Value::NIL;
             }
@@ -223,37 +235,22 @@ fn getlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
 
 fn setlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
     let n = state.check_int(call, 1)?;
-    let Some(frame) = frame_argument(state, call)? else {
+    let levels = level_argument(state, call)?;
+    let Some(level) = levels.first() else {
         return Err(state.argument_error(call, 0, "level out of range"));
     };
     let value = state.check_any(call, 2)?;
-    match find_local(state, frame, n) {
+    match find_local(state, level, n) {
         None => call.return_one(Value::NIL),
-        Some((name, place)) => {
+        Some(local) => {
             // SAFETY: the place is a slot of a live frame, or in a cell that one of its registers holds.
-            unsafe {
-                place.write(value);
-                let frame_slot = nth_local_cell(state, frame, n);
-                if let Some(cell) = frame_slot {
-                    state.heap.barrier_value(cell.cast(), value);
-                }
+            unsafe { local.place.write(value) };
+            if let Some(cell) = local.cell {
+                state.heap.barrier_value(cell.cast(), value);
             }
-            let name = state.string_value(name.as_bytes());
+            let name = state.string_value(local.name.as_bytes());
             call.return_one(name)
         }
-    }
-}
-
-/// The cell of a local variable, if it has one.
-unsafe fn nth_local_cell(state: &State, frame: *mut Frame, n: i64) -> Option<*mut crate::object::Cell> {
-    // SAFETY: the caller's frame is valid.
-    unsafe {
-        if (*frame).flags & FRAME_NATIVE != 0 {
-            return None;
-        }
-        let local = nth_local(&*(*frame).prototype, state.frame_pc(frame), n)?;
-        let slot = (*frame).base.add(local.register as usize).read();
-        slot.is(Tag::Cell).then(|| slot.as_cell())
     }
 }
 

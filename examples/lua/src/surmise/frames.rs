@@ -11,11 +11,10 @@ use surmise::ir::frame_state::When;
 use surmise::ir::function::Entry;
 use surmise::ir::language::Encoding;
 
-use super::externs::frame::FRAME_COMPILED;
 use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::deliver;
 use crate::interpreter::run::run_loop;
-use crate::stack::{FRAME_FRESH, FRAME_NATIVE, Frame};
+use crate::stack::{FRAME_FRESH, Frame};
 use crate::state::{State, Throw};
 use crate::value::Value;
 
@@ -38,10 +37,10 @@ pub unsafe fn guest_results(results: *mut Value, count: u32) -> GuestResults {
 }
 
 impl State {
-    fn prototype_of(&self, unit: UnitId) -> *mut Prototype {
+    /// The prototype of a unit that has compiled code.
+    pub fn prototype_of(&self, unit: UnitId) -> *mut Prototype {
         let connection = self.surmise.as_ref().expect("compiled code runs only when Surmise is plugged in");
-        let position = connection.snapshots.iter().position(|snapshot| snapshot.id == unit);
-        connection.prototypes[position.expect("compiled units were registered")]
+        *connection.units.get(&unit).expect("compiled units were registered")
     }
 
     /// Makes one frame's record; its registers are written to its window.
@@ -219,40 +218,6 @@ impl Host for State {
 }
 
 impl State {
-    /// Turns the records that stand for compiled frames into what they would be in the interpreter, so that messages and
-    /// tracebacks find functions and lines. Only for a state in which an error is on its way: nothing runs the records.
-    pub fn show_compiled_frames(&self) {
-        let Some(connection) = &self.surmise else { return };
-        let map = connection.plug.isolate().space().map().snapshot();
-        // SAFETY: records from the first to the current one are valid. A record that stands for a compiled frame holds the
-        // address at which that goes on, and the end of its window.
-        unsafe {
-            let mut frame = self.runloop.frames.start;
-            while frame <= self.runloop.frame {
-                let address = (*frame).pc as usize;
-                let is_hidden =
-                    (*frame).flags & FRAME_COMPILED != 0 && (*frame).prototype.is_null() && address != 0;
-                if is_hidden
-                    && let Some((unit, pc)) =
-                        map.find(address).and_then(|candidate| candidate.place_of(address))
-                {
-                    let prototype = self.prototype_of(unit);
-                    (*frame).flags &= !FRAME_NATIVE;
-                    (*frame).prototype = prototype;
-                    (*frame).pc = (*prototype).code.as_ptr().add(pc.0 as usize + 1);
-                    // At a call the record ends at the callee's place, else behind the window.
-                    let i = (&(*prototype).code)[pc.0 as usize];
-                    let below = match i.op {
-                        Op::Call | Op::TailCall => i.a,
-                        _ => (*prototype).register_count,
-                    };
-                    (*frame).base = (*frame).top.sub(below as usize);
-                }
-                frame = frame.add(1);
-            }
-        }
-    }
-
     fn is_loop_candidate(&self, plan: &RebuildPlan) -> bool {
         let Some(connection) = &self.surmise else { return false };
         let map = connection.plug.isolate().space().map().snapshot();

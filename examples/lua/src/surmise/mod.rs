@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use surmise::deopt::isolate::Isolate;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::deopt::runloop::{Runloop, RunloopGuard};
@@ -68,6 +69,8 @@ pub struct Connection {
     pub snapshots: Vec<Arc<Snapshot>>,
     /// By unit index: the prototype.
     pub prototypes: Vec<*mut Prototype>,
+    /// The same by unit id.
+    pub units: FxHashMap<UnitId, *mut Prototype>,
     /// Flags for the frame that a compiled frame entered by the interpreter turns into, should it be rebuilt.
     pub entered_flags: u32,
     /// How many units are being logged: while there are any, the logging run loop runs.
@@ -121,6 +124,7 @@ impl State {
             pending: facts::Pending::default(),
             snapshots: Vec::new(),
             prototypes: Vec::new(),
+            units: FxHashMap::default(),
             entered_flags: 0,
             logging: 0,
             rebuilt: std::ptr::null_mut(),
@@ -161,6 +165,7 @@ impl State {
             let variadic = (*prototype).is_vararg;
             let (index, counter) = connection.plug.register(snapshot.clone(), cell, variadic);
             debug_assert_eq!(connection.snapshots.len(), (*prototype).unit.id as usize);
+            connection.units.insert(snapshot.id, prototype);
             connection.snapshots.push(snapshot);
             connection.prototypes.push(prototype);
             (*prototype).unit.index = index.0;

@@ -40,7 +40,7 @@ unsafe fn concatenate(state: &mut State, from: *mut Value, count: usize) -> Resu
         while left > 1 {
             let (x, y) = (from.add(left - 2).read(), from.add(left - 1).read());
             if !is_text(x) || !is_text(y) {
-                let value = state.concat(x, y)?;
+                let value = state.concat_at(x, y, (left - 2) as u8)?;
                 from.add(left - 2).write(value);
                 left -= 1;
                 continue;
