@@ -6,19 +6,23 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// How many guest calls of a unit go by before its types are logged. Classic programs settle their types in the first few
+/// How many calls of a unit, or rounds of its loops, go by before its types are logged. Classic programs settle their types in the first few
 /// calls; a function called fewer times than this does not repay a compile of some hundred microseconds.
 pub const CALLS_BEFORE_LOGGING: u32 = 60;
-/// How many back-edges count as much as a call: a loop's iteration is usually shorter than a call.
-pub const BACK_EDGES_BEFORE_LOGGING: u32 = 400;
-/// How many calls or iterations are logged. Enough to see both sides of most branches; short enough that logging, which
-/// slows the interpreter by a factor of about two, stays below a tenth of a short program's time.
-pub const LOGGED_RUNS: u32 = 40;
+/// How many calls or rounds are logged in one window: short enough that logging, which slows the interpreter by a factor of about
+/// two, stays below a tenth of a short program's time.
+pub const LOGGED_RUNS: u32 = 12;
+/// How many windows a unit is learnt in. The pause before each is twice as long as the one before it: together they reach over
+/// some thousand rounds, which is what it takes to see the loops around the innermost one.
+pub const WINDOWS: u32 = 5;
 /// Failures of one guard before its candidate is thrown away: a guess that fails now and then is still worth having, one
 /// that fails this often costs more than it brings.
 pub const FAILURES_BEFORE_RETIREMENT: u32 = 8;
 /// How often one guess (a reason at a site) may bring down candidates before it is no longer made.
 pub const RETIREMENTS_PER_GUESS: u32 = 2;
+/// How often a site that was taken for never reached may be reached before a unit is compiled for all of its sites: the first such
+/// site is often the way out of a loop that the log saw little of, and is known from then on.
+pub const SURPRISES_PER_UNIT: u32 = 2;
 /// How often a unit's candidates may be thrown away before the unit stays in the interpreter.
 pub const RETIREMENTS_PER_UNIT: u32 = 12;
 /// Candidates of one unit and entry.
@@ -188,13 +192,13 @@ impl Config {
     pub fn calls_before_logging(&self) -> u32 {
         if self.no_delay { 1 } else { CALLS_BEFORE_LOGGING }
     }
-    /// Back-edges of a unit before its types are logged.
-    pub fn back_edges_before_logging(&self) -> u32 {
-        if self.no_delay { 1 } else { BACK_EDGES_BEFORE_LOGGING }
-    }
-    /// How many calls or iterations are logged.
+    /// How many calls or rounds are logged in one window.
     pub fn logged_runs(&self) -> u32 {
         if self.no_delay { 1 } else { LOGGED_RUNS }
+    }
+    /// How many windows a unit is learnt in.
+    pub fn windows(&self) -> u32 {
+        if self.no_delay { 1 } else { WINDOWS }
     }
     /// Failures of one guard before its candidate is thrown away.
     pub fn failures_before_retirement(&self) -> u32 {

@@ -4,10 +4,13 @@
 //! to do, and does it:
 //!
 //! ```text
-//!  cold ──counter──▶ logging ──counter──▶ requested ──delivery──▶ installed
-//!   ▲                 (the host runs its                             │ a guess failed too often
-//!   └──────────────────logging loop)◀──────── back-off ◀─────────────┘
+//!  cold ──counter──▶ learning ──windows──▶ requested ──delivery──▶ installed
+//!   ▲                 (in windows, the host                           │ a guess failed too often
+//!   └──────────────────runs its logging loop) ◀──── back-off ◀────────┘
 //! ```
+//!
+//! A unit is learnt in several short windows with growing pauses between them: one window would see a few rounds of the
+//! innermost loop and nothing of what is around it.
 //!
 //! At its next poll the host calls [`Plug::service`], which installs what has been delivered and throws away candidates whose
 //! guesses failed too often. Everything here runs on the isolate's own thread; the compiles run on the service's.
@@ -42,6 +45,8 @@ const RUNS_BETWEEN_LOOKS: i32 = 1_000;
 const LOOKS_FOR_LOOP: u32 = 10_000;
 /// A unit that was given up is looked at no more than this often.
 const RUNS_WHEN_GIVEN_UP: i32 = 1 << 30;
+/// Windows for a loop that became hot when its unit was known already.
+const WINDOWS_PER_FURTHER_LOOP: u32 = 2;
 /// Each retirement makes relearning wait this many times longer.
 const BACK_OFF: u32 = 2;
 
@@ -64,13 +69,26 @@ pub trait PlugHost {
     fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue>;
 }
 
+/// How far an entry has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    Cold,
-    Logging,
+    /// It is hot; its unit is being learnt.
+    Waiting,
     Requested,
     Installed,
     GivenUp,
+}
+
+/// How much of a unit is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Knowledge {
+    /// Nothing since the start or the last retirement.
+    #[default]
+    None,
+    /// It is being learnt; so many windows were closed.
+    Learning { window_open: bool, closed: u32 },
+    /// Enough to compile any of its entries.
+    Enough,
 }
 
 struct UnitRecord {
@@ -79,8 +97,12 @@ struct UnitRecord {
     cell: NonNull<EntryCell>,
     /// What is going on for each entry, in the order in which they became hot.
     phases: Map<Entry, Phase>,
-    /// The candidate of each entry.
-    installed: Map<Entry, CandidateId>,
+    /// The candidate of each entry, with its number in the order of planning.
+    installed: Map<Entry, (CandidateId, u64)>,
+    knowledge: Knowledge,
+    /// How often the unit was learnt since the last retirement: each of its loops adds to what is known of it.
+    lessons: u32,
+    /// How many of its candidates were thrown away: what was requested before the last of them is not wanted any more.
     retirements: u32,
     variadic: bool,
     /// How often the unit looks at every back-edge for the loop that its new candidate enters.
@@ -220,6 +242,8 @@ impl Plug {
             cell,
             phases: Map::default(),
             installed: Map::default(),
+            knowledge: Knowledge::None,
+            lessons: 0,
             retirements: 0,
             variadic,
             looks: 0,
@@ -243,58 +267,98 @@ impl Plug {
 
     /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
     pub fn fired(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> Decision {
-        let retirements = self.record(unit).retirements.min(8);
-        // What was learnt too quickly once is looked at for longer.
-        let logged_runs = (self.config().logged_runs() * (1 + 4 * retirements)) as i32;
-        let is_loop = matches!(at, Entry::Loop(_));
-        let record = self.record(unit);
-        let was_cold = record.phases.is_empty();
-        let mut phase = record.phases.get(&at).copied().unwrap_or(Phase::Cold);
-        // Whatever entry the window was opened for, it is full now.
-        let open = record.phases.iter().find(|(_, phase)| **phase == Phase::Logging).map(|(&entry, _)| entry);
-        if let Some(open) = open {
-            self.close_window(unit, open);
-            if self.config().blocking {
-                self.service(host);
-            }
-            phase = self.record(unit).phases.get(&at).copied().unwrap_or(Phase::Cold);
-        }
+        let pause = self.advance(unit, at, host);
+        let no_delay = self.config().no_delay;
+        let runs = self.config().logged_runs() as i32;
         let record = self.record(unit);
         let enter = match at {
             Entry::Loop(header) => record.entries.loop_entry(header),
             _ => None,
         };
-        let mut decision = Decision { counter: RUNS_BETWEEN_LOOKS, logging: false, enter };
         if enter.is_some() {
             record.looks = 0;
-            return decision;
         }
+        if let Knowledge::Learning { window_open, .. } = record.knowledge {
+            let counter = if window_open { runs } else { pause };
+            return Decision { counter, logging: window_open, enter };
+        }
+        let mut counter = if no_delay { 1 } else { RUNS_BETWEEN_LOOKS };
         if record.looks > 0 {
             record.looks -= 1;
-            decision.counter = 0;
+            counter = 0;
         }
-        match phase {
-            Phase::Cold if !is_loop && record.variadic => record.phases.insert(at, Phase::GivenUp),
-            Phase::Cold => {
-                decision = Decision { counter: logged_runs, logging: true, enter: None };
-                record.phases.insert(at, Phase::Logging)
-            }
-            Phase::GivenUp | Phase::Logging | Phase::Requested | Phase::Installed => None,
-        };
-        if was_cold {
-            self.totals.hot_units += 1;
-        }
-        if self.config().no_delay && !decision.logging {
-            decision.counter = 1;
-        }
-        decision
+        Decision { counter, logging: false, enter }
     }
 
-    /// Ends the unit's logged window and asks for what it was opened for.
-    fn close_window(&mut self, unit: UnitIndex, entry: Entry) {
-        self.client.flush(&mut self.log);
-        self.record(unit).phases.insert(entry, Phase::Requested);
-        self.client.request(unit, entry);
+    /// Takes what is known of a unit a step further, and the entry that became hot with it. Returns the pause to the next
+    /// window.
+    fn advance(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> i32 {
+        let windows = self.config().windows();
+        let first_pause = self.config().calls_before_logging();
+        let record = self.record(unit);
+        if record.phases.is_empty() && record.retirements == 0 {
+            self.totals.hot_units += 1;
+        }
+        let record = self.record(unit);
+        let is_new = !record.phases.contains_key(&at);
+        if is_new {
+            let gives_up = at == Entry::Call && record.variadic;
+            record.phases.insert(at, if gives_up { Phase::GivenUp } else { Phase::Waiting });
+        }
+        let retirements = record.retirements;
+        match record.knowledge {
+            Knowledge::None if record.phases[&at] == Phase::Waiting => {
+                record.looks = 0;
+                record.knowledge = Knowledge::Learning { window_open: true, closed: 0 };
+            }
+            Knowledge::Enough if is_new && matches!(at, Entry::Loop(_)) => {
+                // What the log saw was before this loop began.
+                record.looks = 0;
+                record.knowledge =
+                    Knowledge::Learning { window_open: true, closed: windows - windows.min(WINDOWS_PER_FURTHER_LOOP) };
+            }
+            Knowledge::Learning { window_open: false, closed } => {
+                record.knowledge = Knowledge::Learning { window_open: true, closed };
+            }
+            Knowledge::Learning { window_open: true, closed } => {
+                let closed = closed + 1;
+                // What was learnt too quickly once is looked at for longer.
+                let enough = closed >= windows + 2 * retirements.min(4);
+                record.knowledge =
+                    if enough { Knowledge::Enough } else { Knowledge::Learning { window_open: false, closed } };
+                record.lessons += u32::from(enough);
+                if enough && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed)) {
+                    record.phases.insert(Entry::Call, Phase::Waiting);
+                }
+                self.client.flush(&mut self.log);
+                if enough {
+                    self.request_waiting(unit, host);
+                }
+                return i32::try_from(first_pause << closed.min(6)).unwrap_or(RUNS_BETWEEN_LOOKS);
+            }
+            Knowledge::Enough if is_new => self.request_waiting(unit, host),
+            Knowledge::None | Knowledge::Enough => {}
+        }
+        0
+    }
+
+    /// Asks for candidates for the unit's hot entries.
+    fn request_waiting(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
+        let record = self.record(unit);
+        let waiting: Vec<Entry> =
+            record.phases.iter().filter(|(_, phase)| **phase == Phase::Waiting).map(|(&entry, _)| entry).collect();
+        for entry in waiting {
+            self.request(unit, entry);
+        }
+        if self.config().blocking {
+            self.service(host);
+        }
+    }
+    fn request(&mut self, unit: UnitIndex, entry: Entry) {
+        let record = self.record(unit);
+        record.phases.insert(entry, Phase::Requested);
+        let knowledge = (record.retirements, record.lessons);
+        self.client.request(unit, entry, knowledge);
     }
 
     /// To be called at a poll: installs deliveries, throws failed candidates away.
@@ -306,7 +370,13 @@ impl Plug {
     }
 
     fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
-        let Delivery { unit, entry, result, .. } = delivery;
+        let Delivery { unit, entry, knowledge: (retirements, _), serial, result, .. } = delivery;
+        let record = self.record(unit);
+        let is_outdone = record.installed.get(&entry).is_some_and(|&(_, newer)| newer > serial);
+        if retirements != record.retirements || is_outdone {
+            // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
+            return;
+        }
         let phase = match result {
             Err(_) => Phase::GivenUp,
             Ok(image) => {
@@ -316,7 +386,7 @@ impl Plug {
                 match unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) } {
                     Ok(candidate) => {
                         self.totals.installed += 1;
-                        if let Some(older) = self.record(unit).installed.insert(entry, candidate) {
+                        if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
                             self.isolate.retire(older);
                         }
                         Phase::Installed
@@ -335,8 +405,7 @@ impl Plug {
             record.looks = LOOKS_FOR_LOOP;
             let calls = !record.variadic && !record.phases.contains_key(&Entry::Call);
             if calls {
-                record.phases.insert(Entry::Call, Phase::Requested);
-                self.client.request(unit, Entry::Call);
+                self.request(unit, Entry::Call);
             }
             host.arm(unit, 0, false);
         }
@@ -356,15 +425,16 @@ impl Plug {
                 let record = self.record(index);
                 record.retirements += 1;
                 record.phases.clear();
+                record.knowledge = Knowledge::None;
+                record.lessons = 0;
                 // What was compiled from the same knowledge goes too: the next ones are made from more of it.
                 let others: Vec<CandidateId> =
-                    record.installed.drain(..).map(|(_, candidate)| candidate).collect();
+                    record.installed.drain(..).map(|(_, (candidate, _))| candidate).collect();
                 let gone = others.into_iter().filter(|&other| self.isolate.retire(other)).count();
                 self.totals.retired += gone as u64;
                 let record = self.record(index);
                 let given_up = record.retirements >= crate::config::RETIREMENTS_PER_UNIT;
                 let retirements = record.retirements;
-                // What else the unit has stays; it is learnt anew, with the failed guess in mind.
                 let counter = if given_up { RUNS_WHEN_GIVEN_UP } else { self.cold_counter(retirements) };
                 host.arm(index, counter, false);
             }

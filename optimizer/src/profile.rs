@@ -47,6 +47,8 @@ pub struct SiteProfile {
     pub jumped: u32,
     /// See `jumped`.
     pub not_jumped: u32,
+    /// The site was taken for never reached, and was reached.
+    pub surprised: bool,
 }
 
 impl SiteProfile {
@@ -76,6 +78,7 @@ impl SiteProfile {
             || !self.results.is_empty()
             || !self.facts.is_empty()
             || self.jumped + self.not_jumped > 0
+            || self.surprised
     }
 }
 
@@ -103,8 +106,8 @@ pub struct UnitProfile {
     pub failed: Map<(Pc, GuardReason), Failures>,
     /// How many of its candidates were thrown away.
     pub retirements: u32,
-    /// A site that was taken for never reached was reached: what the log did not see is no longer taken for rare.
-    pub surprised: bool,
+    /// How often a site that was taken for never reached was reached.
+    pub surprises: u32,
 }
 
 impl UnitProfile {
@@ -124,6 +127,10 @@ impl UnitProfile {
         self.failed
             .get(&(pc, reason))
             .is_some_and(|failures| failures.retirements >= crate::config::RETIREMENTS_PER_GUESS)
+    }
+    /// Whether what the log did not see is still taken for never reached.
+    pub fn expects_no_surprise(&self) -> bool {
+        self.surprises < crate::config::SURPRISES_PER_UNIT
     }
     /// Joins one event.
     pub fn add(&mut self, event: Event) {
@@ -156,7 +163,10 @@ impl UnitProfile {
         failed.retirements += 1;
         failed.failures += failures;
         self.retirements += 1;
-        self.surprised |= reason == GuardReason::Branch;
+        if reason == GuardReason::Branch {
+            self.surprises += 1;
+            self.sites.entry(pc).or_default().surprised = true;
+        }
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Delivery {
     pub unit: UnitIndex,
     /// How the candidate is entered.
     pub entry: Entry,
+    /// As in the request.
+    pub knowledge: (u32, u32),
     /// Number of the candidate, in the order of planning.
     pub serial: u64,
     /// The candidate, or why there is none.
@@ -87,19 +89,27 @@ pub struct FailedGuess {
 enum Message {
     Unit(UnitIndex, Arc<dyn UnitSource>),
     Log(Vec<Record>),
-    Request { client: Arc<Inbox>, unit: UnitIndex, entry: Entry, done: Option<Sender<()>> },
+    Request(Request),
     Failed(FailedGuess),
     Compiled(Box<Finished>),
     Stop(Sender<()>),
 }
 
-struct Finished {
+/// A wish for a candidate.
+struct Request {
     client: Arc<Inbox>,
     unit: UnitIndex,
     entry: Entry,
+    /// See [`Client::request`].
+    knowledge: (u32, u32),
+    /// Told when the wish is fulfilled; dropped when it won't be.
+    done: Option<Sender<()>>,
+}
+
+struct Finished {
+    request: Request,
     serial: u64,
     compiled: Compiled,
-    done: Option<Sender<()>>,
 }
 
 /// Deliveries that wait for an isolate.
@@ -290,7 +300,10 @@ impl Client {
         }
     }
     /// Asks for a candidate. In blocking mode, returns when it (or its rejection) is delivered.
-    pub fn request(&self, unit: UnitIndex, entry: Entry) {
+    ///
+    /// `knowledge` is how often the unit was thrown back, and how often it was learnt since: an entry is planned again only when
+    /// that has grown. It comes back with the delivery.
+    pub fn request(&self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) {
         let (done, wait) = match self.shared.config.blocking {
             true => {
                 let (done, wait) = bounded(1);
@@ -298,7 +311,8 @@ impl Client {
             }
             false => (None, None),
         };
-        let sent = self.sender.send(Message::Request { client: self.inbox.clone(), unit, entry, done });
+        let request = Request { client: self.inbox.clone(), unit, entry, knowledge, done };
+        let sent = self.sender.send(Message::Request(request));
         if let (Ok(()), Some(wait)) = (sent, wait) {
             // An error means that the request was dropped: there is nothing to wait for.
             let _ = wait.recv();
@@ -314,20 +328,14 @@ impl Client {
     }
 }
 
-/// What has been decided about an entry of a unit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Planned {
-    Compiling,
-    Delivered,
-    Rejected,
-}
 
 struct Worker {
     shared: Arc<Shared>,
     sender: Sender<Message>,
     units: IndexMap<UnitIndex, Arc<dyn UnitSource>, FxBuildHasher>,
     profile: Profile,
-    planned: IndexMap<(UnitIndex, Entry), Planned, FxBuildHasher>,
+    /// What was known when an entry was planned last.
+    planned: IndexMap<(UnitIndex, Entry), (u32, u32), FxBuildHasher>,
     serial: u64,
     running: usize,
     story: Option<std::io::BufWriter<std::fs::File>>,
@@ -348,7 +356,7 @@ impl Worker {
                     Err(_) => return,
                 },
             };
-            if matches!(message, Message::Request { .. }) {
+            if matches!(message, Message::Request(_)) {
                 while let Ok(batch) = logs.try_recv() {
                     self.log(&batch);
                 }
@@ -372,18 +380,11 @@ impl Worker {
                 self.units.insert(index, unit);
             }
             Message::Log(batch) => self.log(&batch),
-            Message::Request { client, unit, entry, done } => self.plan(client, unit, entry, done),
+            Message::Request(request) => self.plan(request),
             Message::Failed(guess) => {
                 self.shared.totals.lock().expect("no holder of the totals panics").failed_guesses += 1;
                 let profile = self.profile.unit_mut(guess.unit);
                 profile.retire(guess.pc, guess.reason, guess.failures);
-                for (&(unit, _), planned) in &mut self.planned {
-                    if unit == guess.unit && *planned == Planned::Delivered {
-                        *planned = Planned::Rejected;
-                    }
-                }
-                self.planned
-                    .retain(|&(unit, _), planned| unit != guess.unit || *planned == Planned::Compiling);
                 self.tell(&format!(
                     "=== {}: guess {} at {} failed {} times, candidate thrown away\n",
                     self.units.get(&guess.unit).map_or("?", |unit| unit.name()),
@@ -419,20 +420,21 @@ impl Worker {
         }
     }
 
-    fn plan(&mut self, client: Arc<Inbox>, index: UnitIndex, entry: Entry, done: Option<Sender<()>>) {
+    fn plan(&mut self, request: Request) {
+        let Request { unit: index, entry, knowledge, .. } = request;
         let limited = self.shared.config.limit.is_some_and(|limit| self.serial >= limit);
         let Some(unit) = self.units.get(&index).cloned() else { return };
         let profile: UnitProfile = self.profile.unit(index).cloned().unwrap_or_default();
         if self.stopping.is_some()
             || limited
             || profile.retirements >= config::RETIREMENTS_PER_UNIT
-            || self.planned.contains_key(&(index, entry))
+            || self.planned.get(&(index, entry)).is_some_and(|&planned| planned >= knowledge)
         {
             return;
         }
         let serial = self.serial;
         self.serial += 1;
-        self.planned.insert((index, entry), Planned::Compiling);
+        self.planned.insert((index, entry), knowledge);
         self.running += 1;
         let reason = why(&profile, entry);
         self.tell(&format!("=== candidate {serial}: {} as {entry:?}: {reason}\n", unit.name()));
@@ -441,30 +443,23 @@ impl Worker {
         let sender = self.sender.clone();
         let work = move || {
             let compiled = compile::compile(&job, &shared.language, &shared.config, &shared.target);
-            let _ = sender.send(Message::Compiled(Box::new(Finished {
-                client,
-                unit: index,
-                entry,
-                serial,
-                compiled,
-                done,
-            })));
+            let _ = sender.send(Message::Compiled(Box::new(Finished { request, serial, compiled })));
         };
         rayon::spawn(work);
     }
 
     fn finish(&mut self, finished: Finished) {
         self.running -= 1;
-        let Finished { client, unit, entry, serial, compiled, done } = finished;
+        let Finished { request, serial, compiled } = finished;
+        let Request { client, unit, entry, knowledge, done } = request;
         let Compiled { result, function, figures, story } = compiled;
         self.count(&result, &figures);
         if let Some(story) = story {
             self.tell(&format!("=== story of candidate {serial}\n{story}"));
         }
-        let planned = if result.is_ok() { Planned::Delivered } else { Planned::Rejected };
-        self.planned.insert((unit, entry), planned);
-        let delivery =
-            Delivery { unit, entry, serial, result: result.map(Arc::new), function: function.map(Arc::new) };
+        let result = result.map(Arc::new);
+        let function = function.map(Arc::new);
+        let delivery = Delivery { unit, entry, knowledge, serial, result, function };
         client.deliveries.lock().expect("no holder of the inbox panics").push_back(delivery);
         if let Some(waker) = &*client.waker.lock().expect("no holder of the waker panics") {
             waker();

@@ -2,6 +2,8 @@
 
 use rustc_hash::FxHashMap;
 use surmise_ir::analysis::bit_set::BitSet;
+use surmise_ir::analysis::preheader::ensure_preheader;
+use surmise_ir::analysis::{ControlFlow, Dominators, LoopForest};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::guard::GuardReason;
@@ -120,6 +122,57 @@ pub fn drop_unreachable(function: &mut Function) {
     let mut layout = std::mem::take(&mut function.layout);
     layout.retain(|&block| reached.contains(block));
     function.layout = layout;
+}
+
+/// A block with one way in needs no parameters: what is passed is the parameter.
+pub fn pass_single_ways(function: &mut Function) {
+    let mut predecessors: FxHashMap<Block, (usize, Inst, usize)> = Default::default();
+    for &block in &function.layout {
+        let Some(inst) = function.terminator(block) else { continue };
+        for (index, target) in function.insts[inst].targets.iter().enumerate() {
+            predecessors.entry(target.block).and_modify(|entry| entry.0 += 1).or_insert((1, inst, index));
+        }
+    }
+    let mut replacements = Replacements::default();
+    for block in function.layout.clone() {
+        let Some(&(1, inst, index)) = predecessors.get(&block) else { continue };
+        if function.blocks[block].params.is_empty() {
+            continue;
+        }
+        let args = std::mem::take(&mut function.insts[inst].targets[index].args);
+        let mut position = function.blocks[block].params.len();
+        while position > 0 {
+            position -= 1;
+            let param = function.remove_param(block, position);
+            let arg = replacements.resolve(args[position]);
+            if arg != param {
+                replacements.replace(param, arg);
+            }
+        }
+    }
+    replacements.apply(function);
+}
+
+/// Gives every loop a block of its own before its header.
+pub fn make_preheaders(function: &mut Function) {
+    loop {
+        let flow = ControlFlow::new(function);
+        let dominators = Dominators::new(&flow);
+        let forest = LoopForest::new(&flow, &dominators);
+        let mut made = false;
+        for id in forest.loops.keys() {
+            if forest.loops[id].header == function.entry_block() {
+                continue;
+            }
+            made = ensure_preheader(function, &flow, &forest, id).1;
+            if made {
+                break;
+            }
+        }
+        if !made {
+            return;
+        }
+    }
 }
 
 /// A `deoptimize` with this state.

@@ -14,7 +14,7 @@ use surmise_ir::entity::{Block, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{KindForm, Language};
-use surmise_ir::opcode::{EffectClass, Opcode};
+use surmise_ir::opcode::{EffectClass, IntCondition, Opcode};
 use surmise_ir::semantics::{self, Constant};
 
 /// Runs the pass until nothing changes.
@@ -29,7 +29,8 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
         replacements.apply(function);
         proofs.apply(function);
         if changed {
-            drop_unreachable_ways(function);
+            edit::drop_unreachable(function);
+            edit::pass_single_ways(function);
         } else {
             return;
         }
@@ -250,6 +251,28 @@ fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> 
             let inner = function.def_with(arg(0), Opcode::Bnot)?;
             Some(Folded::Value(inner.args[0]))
         }
+        (Opcode::Band | Opcode::Bor, _) => {
+            // What the other operand is when this one decides nothing: true for `and`, false for `or`.
+            let neutral = data.opcode == Opcode::Band;
+            let (constant, other) = match (truth(0), truth(1)) {
+                (Some(constant), _) => (constant, arg(1)),
+                (_, Some(constant)) => (constant, arg(0)),
+                (None, None) => return (arg(0) == arg(1)).then_some(Folded::Value(arg(0))),
+            };
+            if constant == neutral {
+                return Some(Folded::Value(other));
+            }
+            Some(Folded::Constant(Constant::I1(constant)))
+        }
+        (Opcode::Icmp, Immediate::IntCondition(condition @ (IntCondition::Equal | IntCondition::NotEqual)))
+            if integer(1) == Some(0) && function.def_with(arg(0), Opcode::BoolToInt).is_some() =>
+        {
+            let truth = function.def_with(arg(0), Opcode::BoolToInt)?.args[0];
+            Some(match condition {
+                IntCondition::NotEqual => Folded::Value(truth),
+                _ => Folded::Instead(InstData::new(Opcode::Bnot, &[truth], Immediate::None)),
+            })
+        }
         (Opcode::RefEqual | Opcode::RawEqual | Opcode::AnyEqual, _) => {
             (arg(0) == arg(1)).then_some(Folded::Constant(Constant::I1(true)))
         }
@@ -274,35 +297,4 @@ fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> 
         }
         _ => None,
     }
-}
-
-/// After branches were decided: takes blocks out that can't be reached.
-fn drop_unreachable_ways(function: &mut Function) {
-    edit::drop_unreachable(function);
-    // A block with one way in needs no parameters: what is passed is the parameter.
-    let mut predecessors: rustc_hash::FxHashMap<Block, (usize, Inst, usize)> = Default::default();
-    for &block in &function.layout {
-        let Some(inst) = function.terminator(block) else { continue };
-        for (index, target) in function.insts[inst].targets.iter().enumerate() {
-            predecessors.entry(target.block).and_modify(|entry| entry.0 += 1).or_insert((1, inst, index));
-        }
-    }
-    let mut replacements = Replacements::default();
-    for block in function.layout.clone() {
-        let Some(&(1, inst, index)) = predecessors.get(&block) else { continue };
-        if function.blocks[block].params.is_empty() {
-            continue;
-        }
-        let args = std::mem::take(&mut function.insts[inst].targets[index].args);
-        let mut position = function.blocks[block].params.len();
-        while position > 0 {
-            position -= 1;
-            let param = function.remove_param(block, position);
-            let arg = replacements.resolve(args[position]);
-            if arg != param {
-                replacements.replace(param, arg);
-            }
-        }
-    }
-    replacements.apply(function);
 }

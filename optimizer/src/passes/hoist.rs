@@ -16,7 +16,6 @@ use super::unbox_params::{header_boxes, header_state};
 use rustc_hash::FxHashMap;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::analysis::loops::{Loop, LoopForest};
-use surmise_ir::analysis::preheader::ensure_preheader;
 use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
@@ -25,34 +24,13 @@ use surmise_ir::types::Type;
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
-    make_preheaders(function);
+    edit::make_preheaders(function);
     let flow = ControlFlow::new(function);
     let dominators = Dominators::new(&flow);
     let forest = LoopForest::new(&flow, &dominators);
     // Inner loops come after the loops around them.
     for id in forest.loops.keys().rev() {
         hoist_from(function, environment, &forest, &dominators, id);
-    }
-}
-
-fn make_preheaders(function: &mut Function) {
-    loop {
-        let flow = ControlFlow::new(function);
-        let dominators = Dominators::new(&flow);
-        let forest = LoopForest::new(&flow, &dominators);
-        let mut made = false;
-        for id in forest.loops.keys() {
-            if forest.loops[id].header == function.entry_block() {
-                continue;
-            }
-            made = ensure_preheader(function, &flow, &forest, id).1;
-            if made {
-                break;
-            }
-        }
-        if !made {
-            return;
-        }
     }
 }
 
@@ -106,7 +84,8 @@ fn hoist_from(
     for &block in &info.blocks {
         // A guard in this block is met in every round.
         let every_round = info.back_edges.iter().all(|&from| dominators.dominates(block, from));
-        let insts = std::mem::take(&mut function.blocks[block].insts);
+        // The block keeps its instructions meanwhile: the header's poll is looked for.
+        let insts = function.blocks[block].insts.clone();
         let mut kept = Vec::with_capacity(insts.len());
         for inst in insts {
             if is_invariant(function, environment, &candidate, inst, every_round)

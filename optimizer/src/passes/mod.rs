@@ -4,12 +4,14 @@
 //! leave out; with fuel running out in the middle of a compile, a wrong result can be bisected to one step of one pass. In
 //! checked builds the verifier runs after every pass. A pass may be switched off by name unless the rest relies on it.
 
+pub mod copy_loop;
 pub mod dead_code;
 pub mod edit;
 pub mod fold;
 pub mod gvn;
 pub mod hoist;
 pub mod memory;
+pub mod peel;
 pub mod specialize;
 pub mod unbox_params;
 
@@ -66,6 +68,12 @@ pub struct Pass {
 /// All passes.
 pub const PASSES: &[Pass] = &[
     Pass {
+        name: "peel",
+        run: peel::run,
+        optional: true,
+        purpose: "loops get versions for first rounds and ways in that differ from the other rounds",
+    },
+    Pass {
         name: "specialize",
         run: specialize::run,
         optional: true,
@@ -111,10 +119,15 @@ pub const PASSES: &[Pass] = &[
 
 /// The order in which passes run, and why.
 pub const PIPELINE: &[(&str, &str)] = &[
-    ("specialize", "first: everything else works on specialized code"),
+    ("peel", "before specialize: each version of a loop is specialized for itself"),
+    ("specialize", "everything behind it works on specialized code"),
     ("fold", "box and unbox pairs between neighbouring cases meet"),
     ("unbox_params", "needs the boxes in front of jumps that specialize left there"),
     ("fold", "guards on parameters that are now unboxed fold away"),
+    ("specialize", "once more: the kinds of more operands are proved now"),
+    ("fold", "as behind the first"),
+    ("unbox_params", "as behind the first"),
+    ("fold", "as behind the first"),
     (
         "gvn",
         "merges the guards and loads that neighbouring operations repeat; makes operands comparable for memory",

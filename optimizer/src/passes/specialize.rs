@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
-use surmise_ir::function::{Entry, Function, Immediate, InstData, Wanted};
+use surmise_ir::function::{Entry, Function, Immediate, InstData, ValueDef, Wanted};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{Case, Language, OperandPattern, Recipe, WordUse};
 use surmise_ir::opcode::Opcode;
@@ -36,6 +36,7 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
         profile: environment.profile,
         fuel: environment.fuel,
         function,
+        flow: &flow,
         renamed: FxHashMap::default(),
         undo: Vec::new(),
         mapped_states: FxHashMap::default(),
@@ -67,6 +68,7 @@ struct Walk<'a, 'b> {
     profile: &'a crate::profile::UnitProfile,
     fuel: &'b mut super::Fuel,
     function: &'b mut Function,
+    flow: &'b ControlFlow,
     /// What a value is known as here.
     renamed: FxHashMap<Value, Value>,
     /// What to restore when the walk leaves a block's subtree.
@@ -156,30 +158,44 @@ impl<'a> Walk<'a, '_> {
         self.function.blocks[block].insts = std::mem::take(&mut self.out);
     }
 
-    /// Keeps a poll; at the entry, arguments are guarded behind it.
+    /// Keeps a poll; behind it, arguments (at the entry) or loop variables (at a loop's header) are guarded to be what they were
+    /// seen to be.
     fn poll(&mut self, inst: Inst, data: InstData, block: Block) -> bool {
         self.out.push(inst);
         let state = data.state.expect("a poll has a state");
-        let entry_pc = match self.function.entry {
-            Entry::Call => Pc(0),
-            Entry::Loop(header) => header,
-            Entry::Template => return true,
-        };
         let resume = self.function.states[state].resume;
-        if block != self.function.entry_block() || resume.pc != entry_pc || resume.when != When::Before {
-            return true;
-        }
-        if self.profile.is_refused(entry_pc, GuardReason::Argument) {
+        if resume.when != When::Before || self.profile.is_refused(resume.pc, GuardReason::Argument) {
             return true;
         }
         for (register, value) in self.function.states[state].registers.clone() {
-            let is_argument = self.function.def_with(value, Opcode::Argument).is_some();
-            let Some(kind) = self.profile.register_kind(entry_pc, register) else { continue };
-            if is_argument && self.language.kinds[kind].payload.is_some() && self.fuel.step() {
+            let is_new_here = match self.function.values[value].def {
+                ValueDef::Param(of, _) => of == block,
+                ValueDef::Result(inst) => self.function.insts[inst].opcode == Opcode::Argument,
+                ValueDef::Removed => false,
+            };
+            let Some(kind) = self.profile.register_kind(resume.pc, register) else { continue };
+            if is_new_here
+                && self.language.kinds[kind].payload.is_some()
+                && !self.is_passed_otherwise(value, kind)
+                && self.fuel.step()
+            {
                 self.guard_kind(value, kind, GuardReason::Argument, state);
             }
         }
         true
+    }
+
+    /// Whether some jump passes a value of another kind for a parameter: a loop that was not peeled, or the round that was.
+    fn is_passed_otherwise(&self, param: Value, kind: KindId) -> bool {
+        let ValueDef::Param(block, position) = self.function.values[param].def else { return false };
+        self.flow.predecessors(block).iter().any(|&from| {
+            // A block whose instructions are being rewritten has none: what it passes round is not known yet.
+            let Some(inst) = self.function.terminator(from) else { return false };
+            let targets = self.function.insts[inst].targets.iter().filter(|target| target.block == block);
+            targets.into_iter().any(|target| {
+                self.proved_kind(self.known(target.args[position as usize])).is_some_and(|proved| proved != kind)
+            })
+        })
     }
 
     /// Guards a boxed value to be of a kind and makes it known as such from here on. Returns the payload, or for kinds
@@ -348,7 +364,7 @@ impl<'a> Walk<'a, '_> {
     /// Whether to give up the path here: the log, which saw the unit well, never saw this site.
     fn is_never_reached(&self, pc: Pc, site: Option<&SiteProfile>) -> bool {
         self.well_seen
-            && !self.profile.surprised
+            && self.profile.expects_no_surprise()
             && !site.is_some_and(SiteProfile::was_reached)
             && !self.profile.is_refused(pc, GuardReason::Branch)
     }

@@ -42,6 +42,7 @@ impl Fact {
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
+    edit::make_preheaders(function);
     guard_loop_entries(function, environment);
     let facts = facts(function);
     let mut chosen: Vec<(Block, Value, KindId)> = Vec::new();

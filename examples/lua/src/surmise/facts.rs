@@ -73,12 +73,12 @@ pub unsafe fn log_instruction(
         let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
         let mut logger =
             Logger { heap: &mut state.heap, connection: &mut connection, unit, pc: index, base, prototype };
-        logger.finish(state.runloop.frame, index);
+        let goes_round = logger.finish(state.runloop.frame, index);
         if index == 0 {
             logger.enter();
         }
         let snapshot = logger.connection.snapshots[(*prototype).unit.id as usize].clone();
-        if snapshot.headers.contains(&index) {
+        if goes_round && snapshot.headers.contains(&index) {
             logger.round(&snapshot);
         }
         logger.instruction(
@@ -116,12 +116,14 @@ impl Logger<'_> {
         self.connection.plug.log.operands(self.unit, self.pc, first, second);
     }
 
-    /// What the instruction before gave.
-    unsafe fn finish(&mut self, frame: *mut Frame, index: u32) {
+    /// What the instruction before gave. Returns whether it may have been the end of a round: a loop's variables often are of
+    /// other kinds when the loop begins, and the profile is about its rounds.
+    unsafe fn finish(&mut self, frame: *mut Frame, index: u32) -> bool {
         let pending = std::mem::take(&mut self.connection.pending);
+        let is_same_frame = pending.frame == frame as usize && pending.unit == self.unit.0;
         // SAFETY: the registers are this frame's; a call's results have arrived when the instruction behind it comes up.
         unsafe {
-            if pending.frame == frame as usize && pending.unit == self.unit.0 && pending.pc + 1 == index {
+            if is_same_frame && pending.pc + 1 == index {
                 if let Some(register) = pending.result {
                     let kind = self.kind(register);
                     self.connection.plug.log.result(self.unit, pending.pc, kind);
@@ -137,6 +139,7 @@ impl Logger<'_> {
                 }
             }
         }
+        !is_same_frame || pending.pc >= index
     }
 
     unsafe fn added(&mut self, pc: u32, cache: u32, shape: usize) {
