@@ -314,8 +314,10 @@ impl Plug {
             Knowledge::Enough if is_new && matches!(at, Entry::Loop(_)) => {
                 // What the log saw was before this loop began.
                 record.looks = 0;
-                record.knowledge =
-                    Knowledge::Learning { window_open: true, closed: windows - windows.min(WINDOWS_PER_FURTHER_LOOP) };
+                record.knowledge = Knowledge::Learning {
+                    window_open: true,
+                    closed: windows - windows.min(WINDOWS_PER_FURTHER_LOOP),
+                };
             }
             Knowledge::Learning { window_open: false, closed } => {
                 record.knowledge = Knowledge::Learning { window_open: true, closed };
@@ -324,10 +326,15 @@ impl Plug {
                 let closed = closed + 1;
                 // What was learnt too quickly once is looked at for longer.
                 let enough = closed >= windows + 2 * retirements.min(4);
-                record.knowledge =
-                    if enough { Knowledge::Enough } else { Knowledge::Learning { window_open: false, closed } };
+                record.knowledge = if enough {
+                    Knowledge::Enough
+                } else {
+                    Knowledge::Learning { window_open: false, closed }
+                };
                 record.lessons += u32::from(enough);
-                if enough && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed)) {
+                if enough
+                    && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed))
+                {
                     record.phases.insert(Entry::Call, Phase::Waiting);
                 }
                 self.client.flush(&mut self.log);
@@ -345,8 +352,12 @@ impl Plug {
     /// Asks for candidates for the unit's hot entries.
     fn request_waiting(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
         let record = self.record(unit);
-        let waiting: Vec<Entry> =
-            record.phases.iter().filter(|(_, phase)| **phase == Phase::Waiting).map(|(&entry, _)| entry).collect();
+        let waiting: Vec<Entry> = record
+            .phases
+            .iter()
+            .filter(|(_, phase)| **phase == Phase::Waiting)
+            .map(|(&entry, _)| entry)
+            .collect();
         for entry in waiting {
             self.request(unit, entry);
         }
@@ -386,7 +397,9 @@ impl Plug {
                 match unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) } {
                     Ok(candidate) => {
                         self.totals.installed += 1;
-                        if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
+                        if let Some((older, _)) =
+                            self.record(unit).installed.insert(entry, (candidate, serial))
+                        {
                             self.isolate.retire(older);
                         }
                         Phase::Installed

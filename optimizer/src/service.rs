@@ -328,7 +328,6 @@ impl Client {
     }
 }
 
-
 struct Worker {
     shared: Arc<Shared>,
     sender: Sender<Message>,

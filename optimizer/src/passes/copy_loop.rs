@@ -72,7 +72,8 @@ impl Copy {
             self.blocks.insert(block, copy);
             copies.push(copy);
         }
-        let place = function.layout.iter().position(|&block| block == blocks[0]).unwrap_or(function.layout.len());
+        let place =
+            function.layout.iter().position(|&block| block == blocks[0]).unwrap_or(function.layout.len());
         function.layout.splice(place..place, copies);
     }
 

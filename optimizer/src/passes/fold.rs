@@ -264,9 +264,10 @@ fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> 
             }
             Some(Folded::Constant(Constant::I1(constant)))
         }
-        (Opcode::Icmp, Immediate::IntCondition(condition @ (IntCondition::Equal | IntCondition::NotEqual)))
-            if integer(1) == Some(0) && function.def_with(arg(0), Opcode::BoolToInt).is_some() =>
-        {
+        (
+            Opcode::Icmp,
+            Immediate::IntCondition(condition @ (IntCondition::Equal | IntCondition::NotEqual)),
+        ) if integer(1) == Some(0) && function.def_with(arg(0), Opcode::BoolToInt).is_some() => {
             let truth = function.def_with(arg(0), Opcode::BoolToInt)?.args[0];
             Some(match condition {
                 IntCondition::NotEqual => Folded::Value(truth),

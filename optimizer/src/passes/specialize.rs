@@ -193,7 +193,8 @@ impl<'a> Walk<'a, '_> {
             let Some(inst) = self.function.terminator(from) else { return false };
             let targets = self.function.insts[inst].targets.iter().filter(|target| target.block == block);
             targets.into_iter().any(|target| {
-                self.proved_kind(self.known(target.args[position as usize])).is_some_and(|proved| proved != kind)
+                self.proved_kind(self.known(target.args[position as usize]))
+                    .is_some_and(|proved| proved != kind)
             })
         })
     }
