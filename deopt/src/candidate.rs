@@ -42,10 +42,15 @@ pub struct CandidateImage {
     pub window_home: i16,
     /// Home of the argument count, likewise, where the host's frames need it (functions with variable arguments).
     pub argument_count_home: Option<i16>,
+    /// Home of the frame's mark, for code that looks after each call whether it may go on: zero from its entry on, until the frame is
+    /// redirected. Without it, frames are redirected by their return addresses (see [`crate::deopt_all`]).
+    pub mark_home: Option<i16>,
     /// Size of its window on the guest stack, in registers, inlined frames included.
     pub window_size: u16,
     /// What its spesh slots hold.
     pub slots: Vec<Recipe>,
+    /// What it rests on without checking it: the host names an [`crate::deopt_all::Assumption`] for each.
+    pub assumptions: Vec<Recipe>,
     /// How frames are rebuilt.
     pub deopt: DeoptTable,
     /// Calls: landing pads and roots.

@@ -59,13 +59,22 @@ impl Checker<'_> {
                 format!("no aligned word in {length} bytes of code"),
             ));
         }
-        for (what, home) in
-            [("window home", Some(image.window_home)), ("argument count home", image.argument_count_home)]
-        {
+        for (what, home) in [
+            ("window home", Some(image.window_home)),
+            ("argument count home", image.argument_count_home),
+            ("mark home", image.mark_home),
+        ] {
             if let Some(home) = home
                 && !self.in_frame(home, 1)
             {
                 return Err(self.error(what, 0, format!("word {home} is outside of the frame")));
+            }
+        }
+        for (index, assumption) in image.assumptions.iter().enumerate() {
+            let class = self.language.recipes.get(assumption.class as usize);
+            if class.is_none_or(|class| class.ty != Type::Raw) {
+                let problem = format!("no recipe class {} of type raw", assumption.class);
+                return Err(self.error("assumption", index, problem));
             }
         }
         for (index, slot) in image.slots.iter().enumerate() {
@@ -195,6 +204,31 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// A landing pad as a return address says which call it belongs to: so it is no other call's, and no other return address.
+    fn landing_pads(&self) -> Result<(), ImageError> {
+        let calls = &self.image.calls;
+        let mut pads: Vec<(u32, usize)> = (calls.sites.iter().enumerate())
+            .filter_map(|(index, site)| Some((site.landing_pad?, index)))
+            .collect();
+        pads.sort_unstable();
+        if let Some(pair) = pads.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(self.error("call site", pair[1].1, "its landing pad is another call's too"));
+        }
+        for (pad, index) in pads {
+            let is_call = calls.sites.binary_search_by_key(&pad, |site| site.return_offset).is_ok();
+            let is_point =
+                self.image.deopt.points.binary_search_by_key(&pad, |point| point.return_offset).is_ok();
+            if pad == 0 || is_call || is_point {
+                return Err(self.error(
+                    "call site",
+                    index,
+                    "its landing pad is the entry or a return address",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn calls(&self) -> Result<(), ImageError> {
         let calls = &self.image.calls;
         let length = self.image.code.len();
@@ -218,6 +252,7 @@ impl Checker<'_> {
                 return Err(self.error("call site", index, "its roots are outside of the table"));
             }
         }
+        self.landing_pads()?;
         for (index, root) in calls.roots.iter().enumerate() {
             let words = match (root.kind, self.language.encoding) {
                 (RootKind::Any, Encoding::Pair) => 2,

@@ -98,8 +98,11 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
 pub(crate) unsafe extern "C" fn poll(context: *mut Context) -> u64 {
     // SAFETY: `poll` is an atomic, and may be written by other threads at any time. Acquire: what the asker wrote before is seen.
     unsafe { (*context).poll.swap(0, Ordering::Acquire) };
-    // SAFETY: see `deoptimize`.
-    unsafe { ((*RunloopState::of(context)).glue.poll)(context) as u64 }
+    // SAFETY: see `deoptimize`; a poll is a safepoint.
+    unsafe {
+        crate::deopt_all::answer(context);
+        ((*RunloopState::of(context)).glue.poll)(context) as u64
+    }
 }
 
 fn locate(candidate: Option<&Arc<Candidate>>, return_address: usize) -> (Arc<Candidate>, u32) {

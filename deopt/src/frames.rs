@@ -4,8 +4,12 @@
 //! older segments), follows saved frame pointers to the frame that `enter` called, and goes on at the entry record's own exit
 //! pointers. Host frames lie between the segments; they are never looked at. See the drawing in [`crate::stubs`].
 //!
+//! A frame whose candidate was invalidated while it was in a call is *redirected*: when its callee returns, it goes to the call's
+//! landing pad (see [`crate::deopt_all`]). Until then it is in the call like any other, and the walk says so: its return address
+//! is the pad's, from which the call site is found.
+//!
 //! What is checked at each step, so that a broken stack stops the process instead of being walked: a return address is a known
-//! call site or deopt point, the frame has its candidate's size, and a segment ends at its entry record's frame.
+//! call site, landing pad or deopt point, the frame has its candidate's size, and a segment ends at its entry record's frame.
 
 use crate::code_map::Snapshot;
 use crate::context::Context;
@@ -39,6 +43,8 @@ pub struct CompiledFrame<'a> {
     pub candidate: &'a Arc<Candidate>,
     /// What it is doing.
     pub site: FrameSite,
+    /// When its call returns, it leaves to the interpreter.
+    pub is_redirected: bool,
     /// Its frame pointer.
     pub frame_pointer: usize,
     /// Where the return address into it stands: the place to rewrite when it must not go on.
@@ -54,7 +60,16 @@ pub struct FrameWalk<'a> {
     return_slot: *mut usize,
     walked: usize,
     /// Where the last frame was: in a deep recursion the next one is at the same place.
-    last: Option<(usize, &'a Arc<Candidate>, FrameSite)>,
+    last: Option<Located<'a>>,
+}
+
+/// What a return address says of the frame that it leads into.
+#[derive(Clone, Copy)]
+struct Located<'a> {
+    return_address: usize,
+    candidate: &'a Arc<Candidate>,
+    site: FrameSite,
+    is_landing_pad: bool,
 }
 
 impl<'a> FrameWalk<'a> {
@@ -94,7 +109,7 @@ impl<'a> FrameWalk<'a> {
         self.return_slot = stack_pointer.wrapping_sub(8) as *mut usize;
     }
 
-    fn locate(&self, return_address: usize) -> (&'a Arc<Candidate>, FrameSite) {
+    fn locate(&self, return_address: usize) -> Located<'a> {
         let Some(candidate) = self.map.find(return_address) else {
             loud_stop(format_args!(
                 "return address {return_address:#x} belongs to no candidate ({} frames walked, frame pointer {:#x})",
@@ -102,14 +117,17 @@ impl<'a> FrameWalk<'a> {
             ));
         };
         let offset = return_address - candidate.start();
-        let Some(site) = candidate.site_at(offset as u32) else {
+        if let Some(site) = candidate.site_at(offset as u32) {
+            return Located { return_address, candidate, site, is_landing_pad: false };
+        }
+        let Some(site) = candidate.site_of_landing_pad(offset as u32) else {
             loud_stop(format_args!(
                 "return address {return_address:#x} is at offset {offset:#x} of {candidate}, where there is neither a call site \
-                 nor a deopt point ({} frames walked)",
+                 nor a landing pad or deopt point ({} frames walked)",
                 self.walked
             ));
         };
-        (candidate, site)
+        Located { return_address, candidate, site: FrameSite::Call(site), is_landing_pad: true }
     }
 }
 
@@ -140,11 +158,12 @@ impl<'a> Iterator for FrameWalk<'a> {
                 self.start_segment(frame_pointer, stack_pointer);
                 continue;
             }
-            let (candidate, site) = match self.last {
-                Some((address, candidate, site)) if address == return_address => (candidate, site),
+            let located = match self.last {
+                Some(last) if last.return_address == return_address => last,
                 _ => self.locate(return_address),
             };
-            self.last = Some((return_address, candidate, site));
+            self.last = Some(located);
+            let Located { candidate, site, .. } = located;
             let (frame_pointer, return_slot) = (self.frame_pointer, self.return_slot);
             let size = frame_pointer.wrapping_sub(return_slot as usize + 8);
             if size != candidate.frame_size as usize {
@@ -154,11 +173,17 @@ impl<'a> Iterator for FrameWalk<'a> {
                 ));
             }
             self.walked += 1;
+            let is_marked = candidate.mark_home.is_some_and(|home| {
+                let mark = frame_pointer.wrapping_add_signed(home as isize * 8) as *const u64;
+                // SAFETY: a home inside the frame (checked when the candidate was loaded), written at its entry.
+                unsafe { *mark != 0 }
+            });
+            let is_redirected = located.is_landing_pad || is_marked;
             // SAFETY: a compiled frame's frame pointer: the saved frame pointer of its caller stands there, the return address
             // into its caller above it.
             self.frame_pointer = unsafe { *(frame_pointer as *const usize) };
             self.return_slot = (frame_pointer + 8) as *mut usize;
-            return Some(CompiledFrame { candidate, site, frame_pointer, return_slot });
+            return Some(CompiledFrame { candidate, site, is_redirected, frame_pointer, return_slot });
         }
     }
 }

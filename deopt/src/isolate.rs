@@ -6,11 +6,13 @@
 //!
 //! The life of a candidate in an isolate: *installed* (its slots are filled, its code stands in entry cells), then *retired*
 //! (nobody enters it any more; frames may still be in it, so its slots stay roots), then *reclaimed* (no frame is left: its slots
-//! are gone, and its code as well if no other isolate has a share).
+//! are gone, and its code as well if no other isolate has a share). A retired candidate may be *invalid*: then its frames don't go
+//! on in it, see [`crate::deopt_all`], where reclamation is too.
 
 use crate::candidate::{CandidateId, CandidateImage};
 use crate::code_map::Snapshot;
 use crate::context::Context;
+use crate::deopt_all::{Assumption, AssumptionError, Assumptions, Protocol};
 use crate::entry::{EntryCell, interpret_entry};
 use crate::events::DeoptObserver;
 use crate::frames::{FrameWalk, RootWord};
@@ -19,7 +21,7 @@ use crate::loaded::{Candidate, CodeSpace, LoadError, LoadedCandidate};
 use crate::runloop::RunloopState;
 use crate::slots::{EffectiveSlots, SlotArray, SlotValue};
 use arc_swap::ArcSwap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -102,18 +104,26 @@ struct Unit {
     candidates: Vec<CandidateId>,
 }
 
-struct Installed {
-    loaded: Arc<LoadedCandidate>,
+pub(crate) struct Installed {
+    pub loaded: Arc<LoadedCandidate>,
     slots: Arc<SlotArray>,
+    /// What it rests on.
+    pub assumptions: SmallVec<[Assumption; 2]>,
 }
 
-#[derive(Default)]
-struct Contents {
+pub(crate) struct RetiredCandidate {
+    pub installed: Installed,
+    /// Its frames don't go on in it.
+    pub is_invalid: bool,
+}
+
+pub(crate) struct Contents {
     units: FxHashMap<UnitId, Unit>,
-    installed: BTreeMap<CandidateId, Installed>,
-    retired: Vec<Installed>,
+    pub installed: BTreeMap<CandidateId, Installed>,
+    pub retired: Vec<RetiredCandidate>,
     /// Slots of installations in progress.
     filling: Vec<Arc<SlotArray>>,
+    pub assumptions: Assumptions,
 }
 
 /// An address of a host's function.
@@ -142,6 +152,7 @@ pub struct Isolate {
     effective: EffectiveSlots,
     contents: Mutex<Contents>,
     runloops: Mutex<Vec<Registered>>,
+    pub(crate) protocol: Protocol,
     observer: RwLock<Option<Arc<dyn DeoptObserver>>>,
 }
 
@@ -184,6 +195,16 @@ pub enum InstallError {
         /// Its recipe.
         recipe: Recipe,
     },
+    /// The host names no assumption, or none that holds, for a recipe of the candidate's.
+    #[error("candidate '{candidate}' rests on {recipe:?}: {problem}")]
+    Assumption {
+        /// Its name.
+        candidate: String,
+        /// The recipe.
+        recipe: Recipe,
+        /// What is wrong with it.
+        problem: NoAssumption,
+    },
     /// The unit is not known here.
     #[error("candidate '{candidate}': {unit} is not registered in this isolate")]
     UnknownUnit {
@@ -200,6 +221,17 @@ pub enum InstallError {
         /// Why.
         problem: &'static str,
     },
+}
+
+/// Why a candidate can't rest on what it names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum NoAssumption {
+    /// The host knows nothing of the kind.
+    #[error("nothing in this isolate is described by it")]
+    Unresolved,
+    /// What the host names can't be used.
+    #[error(transparent)]
+    Unusable(#[from] AssumptionError),
 }
 
 /// What `reclaim` did.
@@ -240,15 +272,24 @@ impl Isolate {
                 address(&declared.name).ok_or_else(error)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Arc::new(Isolate {
+        let isolate = Arc::new(Isolate {
             space: space.clone(),
             language: language.clone(),
             externs,
             effective: EffectiveSlots::new(),
-            contents: Mutex::default(),
+            contents: Mutex::new(Contents {
+                units: FxHashMap::default(),
+                installed: BTreeMap::new(),
+                retired: Vec::new(),
+                filling: Vec::new(),
+                assumptions: Assumptions::new(),
+            }),
             runloops: Mutex::default(),
+            protocol: Protocol::default(),
             observer: RwLock::new(None),
-        }))
+        });
+        space.add_isolate(&isolate);
+        Ok(isolate)
     }
     /// The code that it runs.
     pub fn space(&self) -> &Arc<CodeSpace> {
@@ -272,7 +313,7 @@ impl Isolate {
     pub(crate) fn observer(&self) -> Option<Arc<dyn DeoptObserver>> {
         self.observer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    fn contents(&self) -> MutexGuard<'_, Contents> {
+    pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub(crate) fn runloops(&self) -> MutexGuard<'_, Vec<Registered>> {
@@ -305,6 +346,7 @@ impl Isolate {
                 self.retire_in(&mut contents, candidate);
             }
             contents.units.remove(&unit);
+            self.protocol.publish(&contents);
         }
     }
 
@@ -355,7 +397,7 @@ impl Isolate {
         let slots = Arc::new(SlotArray::new(self.language.encoding, types));
         {
             let mut contents = self.contents();
-            let known = |installed: &Installed| installed.loaded.candidate().id() == id;
+            let known = |retired: &RetiredCandidate| retired.installed.loaded.candidate().id() == id;
             if contents.installed.contains_key(&id) || contents.retired.iter().any(known) {
                 return refuse("it is installed already, or frames are left in it");
             }
@@ -371,17 +413,31 @@ impl Isolate {
                 }
             }
         }
+        let named: Vec<(Recipe, Option<SlotValue>)> =
+            candidate.assumptions().iter().map(|recipe| (*recipe, resolver(recipe))).collect();
         let mut contents = self.contents();
         contents.filling.retain(|other| !Arc::ptr_eq(other, &slots));
         if let Some((slot, recipe)) = unresolved {
             return Err(InstallError::Unresolved { candidate: candidate.name().to_owned(), slot, recipe });
         }
-        let Contents { units, installed, .. } = &mut *contents;
+        let Contents { units, installed, assumptions, .. } = &mut *contents;
+        // From here on nobody can break one of them before the candidate is known to rest on it.
+        let mut rests_on: SmallVec<[Assumption; 2]> = SmallVec::new();
+        for (recipe, value) in named {
+            let assumption = value.ok_or(NoAssumption::Unresolved);
+            let assumption = assumption.and_then(|value| Ok(assumptions.named(value)?));
+            rests_on.push(assumption.map_err(|problem| InstallError::Assumption {
+                candidate: candidate.name().to_owned(),
+                recipe,
+                problem,
+            })?);
+        }
         let Some(known) = units.get_mut(&unit) else {
             return Err(InstallError::UnknownUnit { candidate: candidate.name().to_owned(), unit });
         };
         self.effective.set(id.0, slots.base());
-        installed.insert(id, Installed { loaded: loaded.clone(), slots });
+        assumptions.add(id, &rests_on);
+        installed.insert(id, Installed { loaded: loaded.clone(), slots, assumptions: rests_on });
         known.candidates.push(id);
         publish(known, installed);
         Ok(id)
@@ -390,46 +446,22 @@ impl Isolate {
     /// Stops new entries into a candidate. Frames that are in it go on; its code and slots stay until `reclaim` finds it empty.
     /// Returns whether it was installed.
     pub fn retire(&self, candidate: CandidateId) -> bool {
-        self.retire_in(&mut self.contents(), candidate)
+        let mut contents = self.contents();
+        let is_retired = self.retire_in(&mut contents, candidate);
+        self.protocol.publish(&contents);
+        is_retired
     }
-    fn retire_in(&self, contents: &mut Contents, candidate: CandidateId) -> bool {
+    /// The caller publishes what is retired.
+    pub(crate) fn retire_in(&self, contents: &mut Contents, candidate: CandidateId) -> bool {
         let Contents { units, installed, retired, .. } = contents;
         let Some(gone) = installed.remove(&candidate) else { return false };
         if let Some(unit) = units.get_mut(&gone.loaded.candidate().unit()) {
             unit.candidates.retain(|&other| other != candidate);
             publish(unit, installed);
         }
-        self.effective.set(candidate.0, std::ptr::null());
-        retired.push(gone);
+        // Its effective slots stay: a thread may be about to enter it that has read its address.
+        retired.push(RetiredCandidate { installed: gone, is_invalid: false });
         true
-    }
-
-    /// Gives up the retired candidates in which no frame is left.
-    ///
-    /// # Safety
-    /// Every runloop of the isolate is at a safepoint: on this thread, or stopped. None of them has an address of code at hand
-    /// that it read from an entry cell or [`UnitEntries`] before.
-    pub unsafe fn reclaim(&self) -> Reclaimed {
-        if self.contents().retired.is_empty() {
-            return Reclaimed::default();
-        }
-        let map = self.space.map().snapshot();
-        let mut live = FxHashSet::default();
-        for runloop in self.runloops().iter() {
-            // SAFETY: the runloops stand still (the function's contract).
-            live.extend(
-                unsafe { FrameWalk::new(runloop.context.as_ptr(), &map) }.map(|frame| frame.candidate.id()),
-            );
-        }
-        let mut contents = self.contents();
-        let (waiting, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut contents.retired)
-            .into_iter()
-            .partition(|retired| live.contains(&retired.loaded.candidate().id()));
-        let result = Reclaimed { reclaimed: gone.len(), waiting: waiting.len() };
-        contents.retired = waiting;
-        drop(contents);
-        drop(gone);
-        result
     }
 
     /// Reports every collector-managed value that this crate holds for the isolate: the spesh slots, and for each runloop the
@@ -441,9 +473,10 @@ impl Isolate {
     pub unsafe fn visit_roots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
         {
             let contents = self.contents();
-            let installed =
-                contents.installed.values().chain(&contents.retired).map(|installed| &installed.slots);
-            for slots in installed.chain(&contents.filling) {
+            let installed = contents.installed.values();
+            let retired = contents.retired.iter().map(|retired| &retired.installed);
+            let slots = installed.chain(retired).map(|installed| &installed.slots);
+            for slots in slots.chain(&contents.filling) {
                 // SAFETY: the function's contract.
                 unsafe { slots.visit_roots(visit) };
             }
@@ -467,6 +500,10 @@ impl Isolate {
     /// The candidates that are installed.
     pub fn candidates(&self) -> Vec<Arc<Candidate>> {
         self.contents().installed.values().map(|installed| installed.loaded.candidate().clone()).collect()
+    }
+    /// Whether a candidate is installed.
+    pub fn is_installed(&self, candidate: CandidateId) -> bool {
+        self.contents().installed.contains_key(&candidate)
     }
     /// The slots of an installed candidate.
     pub fn slots(&self, candidate: CandidateId) -> Option<Arc<SlotArray>> {

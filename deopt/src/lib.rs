@@ -27,6 +27,7 @@
 //! | [`stubs`] | the doors between host and compiled code |
 //! | [`frames`] | walking compiled frames |
 //! | [`exit`], [`rebuild`], [`boxed`] | deopt one |
+//! | [`deopt_all`] | deopt all: requests, visits, assumptions |
 //! | [`events`] | what is remembered of deopts |
 //! | [`stop`] | what happens when something must never happen |
 //!
@@ -39,6 +40,7 @@ pub mod candidate;
 pub mod check;
 pub mod code_map;
 pub mod context;
+pub mod deopt_all;
 pub mod entry;
 pub mod events;
 #[cfg_attr(

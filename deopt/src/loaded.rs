@@ -8,11 +8,12 @@ use crate::candidate::{CandidateId, CandidateImage};
 use crate::check::{ImageError, check_image};
 use crate::code_map::CodeMap;
 use crate::frames::FrameSite;
+use crate::isolate::Isolate;
 use crate::slots::EffectiveSlots;
 use crate::table::{CallSite, CallSites, DeoptTable, FrameHeader};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
@@ -31,9 +32,13 @@ pub struct Candidate {
     pub(crate) window_home: i16,
     pub(crate) window_size: u16,
     pub(crate) argument_count_home: Option<i16>,
+    pub(crate) mark_home: Option<i16>,
     pub(crate) slots: Vec<Recipe>,
+    pub(crate) assumptions: Vec<Recipe>,
     pub(crate) deopt: DeoptTable,
     pub(crate) calls: CallSites,
+    /// The landing pads with their call sites, by offset.
+    pub(crate) landing_pads: Box<[(u32, u32)]>,
     pub(crate) language: Arc<Language>,
     /// How often each deopt point was taken.
     pub(crate) deopts: Box<[AtomicU32]>,
@@ -76,6 +81,10 @@ impl Candidate {
     pub fn slots(&self) -> &[Recipe] {
         &self.slots
     }
+    /// What it rests on.
+    pub fn assumptions(&self) -> &[Recipe] {
+        &self.assumptions
+    }
     /// Its deopt points.
     pub fn deopt_table(&self) -> &DeoptTable {
         &self.deopt
@@ -106,6 +115,7 @@ impl Candidate {
             + size_of_val(&deopt.constants[..])
             + size_of_val(&calls.sites[..])
             + size_of_val(&calls.roots[..])
+            + size_of_val(&self.landing_pads[..])
             + size_of_val(&self.deopts[..])
     }
     /// Which call site or deopt point returns to this offset of the code.
@@ -121,6 +131,11 @@ impl Candidate {
             .binary_search_by_key(&return_offset, |point| point.return_offset)
             .ok()
             .map(|point| point as u32)
+    }
+    /// Which call site has its landing pad at this offset of the code.
+    pub(crate) fn site_of_landing_pad(&self, offset: u32) -> Option<u32> {
+        let at = self.landing_pads.binary_search_by_key(&offset, |pad| pad.0).ok()?;
+        Some(self.landing_pads[at].1)
     }
     /// The activations that a frame in this call stands for, innermost first: inlined ones have a header of their own. Empty for
     /// calls that nobody can ask about.
@@ -148,6 +163,13 @@ impl std::fmt::Display for Candidate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} '{}' of {}", self.id, self.name, self.unit)
     }
+}
+
+fn landing_pads(calls: &CallSites) -> Box<[(u32, u32)]> {
+    let pads = calls.sites.iter().zip(0..).filter_map(|(site, number)| Some((site.landing_pad?, number)));
+    let mut pads: Vec<(u32, u32)> = pads.collect();
+    pads.sort_unstable();
+    pads.into()
 }
 
 /// Why code can't be loaded.
@@ -183,13 +205,26 @@ pub struct CodeSpace {
     arena: Arena,
     map: CodeMap,
     numbers: Mutex<Numbers>,
+    /// The isolates that run its code.
+    isolates: Mutex<Vec<Weak<Isolate>>>,
 }
 
 impl CodeSpace {
     /// A code space with room for this many bytes of code.
     pub fn new(budget: usize) -> Result<Arc<CodeSpace>, ArenaError> {
         let arena = Arena::new(budget)?;
-        Ok(Arc::new(CodeSpace { arena, map: CodeMap::default(), numbers: Mutex::default() }))
+        let (map, numbers) = (CodeMap::default(), Mutex::default());
+        Ok(Arc::new(CodeSpace { arena, map, numbers, isolates: Mutex::default() }))
+    }
+    pub(crate) fn add_isolate(&self, isolate: &Arc<Isolate>) {
+        let mut isolates = self.isolates.lock().unwrap_or_else(PoisonError::into_inner);
+        isolates.retain(|isolate| isolate.strong_count() > 0);
+        isolates.push(Arc::downgrade(isolate));
+    }
+    /// The isolates that run its code.
+    pub fn isolates(&self) -> Vec<Arc<Isolate>> {
+        let isolates = self.isolates.lock().unwrap_or_else(PoisonError::into_inner);
+        isolates.iter().filter_map(Weak::upgrade).collect()
     }
     /// From addresses to candidates.
     pub fn map(&self) -> &CodeMap {
@@ -233,7 +268,10 @@ impl CodeSpace {
             window_home: image.window_home,
             window_size: image.window_size,
             argument_count_home: image.argument_count_home,
+            mark_home: image.mark_home,
+            landing_pads: landing_pads(&image.calls),
             slots: image.slots,
+            assumptions: image.assumptions,
             deopts: image.deopt.points.iter().map(|_| AtomicU32::new(0)).collect(),
             deopt: image.deopt,
             calls: image.calls,

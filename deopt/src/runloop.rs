@@ -14,6 +14,8 @@
 //! * A panic must not leave it: [`guarded`] passes it to the function that entered compiled code.
 
 use crate::context::Context;
+use crate::deopt_all::handshake::Handshake;
+use crate::deopt_all::{Visit, answer, this_thread};
 use crate::events::{DeoptEvent, EventRing};
 use crate::frames::RootWord;
 use crate::host::{Glue, Host, Thrown};
@@ -26,8 +28,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 /// How an activation of compiled code ended.
@@ -49,6 +51,14 @@ pub(crate) struct RunloopState {
     /// A host function's panic on its way through compiled frames.
     pub panic: Option<Box<dyn Any + Send>>,
     pub events: EventRing,
+    /// The thread that runs it (see [`this_thread`]), whose own it is to visit while it is not away.
+    pub thread: AtomicU64,
+    /// Who may visit its frames.
+    pub handshake: Handshake,
+    /// What the last visit found.
+    pub visit: Mutex<Visit>,
+    /// How many regions of native code the thread is in.
+    pub away_depth: u32,
     /// After how many guards one fails on purpose; 0: never.
     pub forced_failures: u32,
 }
@@ -99,6 +109,10 @@ impl<H: Host> Runloop<H> {
             rebuilds: RebuildStack::default(),
             panic: None,
             events: EventRing::default(),
+            thread: AtomicU64::new(this_thread()),
+            handshake: isolate.protocol.handshake(),
+            visit: Mutex::default(),
+            away_depth: 0,
             forced_failures: 0,
         };
         let context = Box::new(Context {
@@ -196,7 +210,7 @@ impl<H: Host> Runloop<H> {
     /// Asks the runloop to poll at its next safepoint. From other threads: [`Isolate::request_poll`].
     pub fn request_poll(&self) {
         // SAFETY: an atomic of a live context.
-        unsafe { (*self.context()).poll.store(1, std::sync::atomic::Ordering::Release) };
+        unsafe { (*self.context()).poll.store(1, Ordering::Release) };
     }
 
     /// Runs compiled code: a candidate's entry point, or the content of an entry cell.
@@ -214,6 +228,12 @@ impl<H: Host> Runloop<H> {
         argument_count: u64,
     ) -> Outcome {
         let context = self.context();
+        // SAFETY: only this thread uses the field.
+        if unsafe { (*self.state()).away_depth } != 0 {
+            loud_stop(format_args!(
+                "compiled code is entered by a runloop whose thread is away in native code"
+            ));
+        }
         let mut results = [0; 2];
         // SAFETY: the context is alive and on this thread; the rest is the function's contract. The host is lent to compiled code
         // for exactly the time of the call: each nested function makes its reference from this pointer.
@@ -242,12 +262,51 @@ impl<H: Host> Runloop<H> {
     #[inline]
     pub fn is_polled(&self) -> bool {
         // SAFETY: an atomic of a live context.
-        unsafe { (*self.context()).poll.load(std::sync::atomic::Ordering::Relaxed) != 0 }
+        unsafe { (*self.context()).poll.load(Ordering::Relaxed) != 0 }
     }
-    /// Takes the request back, for a runloop that polls outside of compiled code. Returns whether there was one.
+    /// Takes the request back, for a runloop that polls outside of compiled code, at a safepoint. Returns whether there was one. A
+    /// deoptimization of everything that waits for this thread is answered.
     pub fn take_poll(&self) -> bool {
         // SAFETY: an atomic of a live context. Acquire: what the asker wrote before is seen.
-        unsafe { (*self.context()).poll.swap(0, std::sync::atomic::Ordering::Acquire) != 0 }
+        let is_polled = unsafe { (*self.context()).poll.swap(0, Ordering::Acquire) != 0 };
+        if is_polled {
+            // SAFETY: the runloop is on this thread; a runloop that polls outside of compiled code is at a safepoint.
+            unsafe { answer(self.context()) };
+        }
+        is_polled
+    }
+
+    /// The thread goes into native code for a while: until [`Runloop::come_back`] it runs no guest code and touches neither frames nor
+    /// guest heap. Deoptimizations of everything don't wait for it. Regions may nest.
+    ///
+    /// # Safety
+    /// The runloop is at a safepoint on this thread: outside of compiled code, or in a function that compiled code called and that
+    /// was declared to run guest code.
+    #[inline]
+    pub unsafe fn leave(&self) {
+        let state = self.state();
+        // SAFETY: only this thread uses the field; the handshake is made for sharing.
+        unsafe {
+            (*state).away_depth += 1;
+            if (*state).away_depth == 1 {
+                (*state).handshake.leave();
+            }
+        }
+    }
+    /// Ends the innermost region of native code. Waits if somebody is visiting the runloop's frames.
+    #[inline]
+    pub fn come_back(&self) {
+        let state = self.state();
+        // SAFETY: as in `leave`.
+        unsafe {
+            if (*state).away_depth == 0 {
+                loud_stop(format_args!("a runloop comes back from native code that it did not go into"));
+            }
+            (*state).away_depth -= 1;
+            if (*state).away_depth == 0 {
+                (*state).handshake.come_back();
+            }
+        }
     }
     /// End of the window of the newest compiled frame on the guest stack; null if there is none.
     ///

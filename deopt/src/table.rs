@@ -174,7 +174,8 @@ pub struct Root {
 pub struct CallSite {
     /// The return address, as an offset in the candidate's code.
     pub return_offset: u32,
-    /// The landing pad, as an offset in the code; `None` for calls after which the candidate can't be invalid.
+    /// The landing pad, as an offset in the code: where the call returns to instead when the frame may not go on. It receives the
+    /// results in rax and rdx; no other call site has it. `None` for calls after which the candidate can't be invalid.
     pub landing_pad: Option<u32>,
     /// Range in [`CallSites::roots`].
     pub roots: (u32, u32),

@@ -169,6 +169,7 @@ impl<'a> Attempt<'a> {
         let settings = LowerSettings {
             force_failures: self.config.deopt_every.is_some(),
             listing: self.story.is_some(),
+            redirection: self.config.redirection,
         };
         let start = Instant::now();
         let lowered = crate::lower::lower(&function, self.language, &settings, target);

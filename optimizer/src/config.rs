@@ -3,6 +3,7 @@
 //! [`Config::from_env`] reads the variables of [`SETTINGS`]; a variable that can't be read is an error that names it, what it
 //! held and what it may hold. Nothing else in Surmise looks at the environment.
 
+use crate::lower::Redirection;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -63,6 +64,10 @@ pub struct Config {
     pub seed: u64,
     /// Every n-th guard fails.
     pub deopt_every: Option<u32>,
+    /// Everything is deoptimized at every n-th safepoint.
+    pub deopt_all_every: Option<u32>,
+    /// How deoptimization of everything keeps frames from going on.
+    pub redirection: Redirection,
     /// Size of the host's nursery in bytes.
     pub nursery: Option<usize>,
 }
@@ -79,6 +84,12 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("SURMISE_FUEL", "a number", "steps that the passes of one compile may take together"),
     ("SURMISE_SEED", "a number", "seed of everything chosen at random"),
     ("SURMISE_DEOPT_EVERY", "a number from 1 on", "every n-th guard fails"),
+    ("SURMISE_DEOPT_ALL_EVERY", "a number from 1 on", "every n-th safepoint deoptimizes everything"),
+    (
+        "SURMISE_REDIRECTION",
+        "return or mark",
+        "how that keeps frames from going on: by return addresses, or by marks",
+    ),
     ("SURMISE_NURSERY", "bytes, 256 or more", "size of the host's nursery"),
 ];
 
@@ -141,6 +152,7 @@ impl Config {
             _ => Err(wrong()),
         };
         let number = || value.parse::<u64>().map_err(|_| wrong());
+        let every = || u32::try_from(number()?).ok().filter(|&every| every > 0).ok_or_else(wrong);
         match variable {
             "SURMISE_DISABLE" => self.disabled = flag()?,
             "SURMISE_BLOCKING" => self.blocking = flag()?,
@@ -174,9 +186,14 @@ impl Config {
             }
             "SURMISE_FUEL" => self.fuel = Some(number()?),
             "SURMISE_SEED" => self.seed = number()?,
-            "SURMISE_DEOPT_EVERY" => {
-                let every = u32::try_from(number()?).ok().filter(|&every| every > 0).ok_or_else(wrong)?;
-                self.deopt_every = Some(every);
+            "SURMISE_DEOPT_EVERY" => self.deopt_every = Some(every()?),
+            "SURMISE_DEOPT_ALL_EVERY" => self.deopt_all_every = Some(every()?),
+            "SURMISE_REDIRECTION" => {
+                self.redirection = match value {
+                    "return" => Redirection::ReturnAddress,
+                    "mark" => Redirection::Mark,
+                    _ => return Err(wrong()),
+                }
             }
             "SURMISE_NURSERY" => {
                 let bytes =
@@ -226,6 +243,8 @@ mod tests {
             ("SURMISE_FUEL", "100"),
             ("SURMISE_SEED", "7"),
             ("SURMISE_DEOPT_EVERY", "3"),
+            ("SURMISE_DEOPT_ALL_EVERY", "50"),
+            ("SURMISE_REDIRECTION", "mark"),
             ("SURMISE_NURSERY", "512"),
         ] {
             assert_ne!(read(name, value).unwrap(), Config::default(), "{name}");
@@ -239,6 +258,8 @@ mod tests {
         assert!(read("SURMISE_TYPO", "1").unwrap_err().to_string().contains("SURMISE_DISABLE"));
         assert!(read("SURMISE_PASSES", "-nonsense").unwrap_err().to_string().contains("gvn"));
         assert!(read("SURMISE_NURSERY", "100").is_err());
+        assert!(read("SURMISE_DEOPT_ALL_EVERY", "0").is_err());
+        assert!(read("SURMISE_REDIRECTION", "both").is_err());
         assert_eq!(
             read("SURMISE_BACKEND", "portable").unwrap_err().to_string(),
             "SURMISE_BACKEND=portable: expected native"

@@ -28,6 +28,8 @@ pub const CONTEXT: i16 = -1;
 pub const WINDOW: i16 = -2;
 pub const ARGUMENT_COUNT: i16 = -3;
 const SAVED_RBX: i16 = -4;
+/// The mark of candidates made with [`Assembler::marked`].
+const MARK: i16 = -10;
 
 pub struct Assembler {
     code: Vec<u8>,
@@ -35,6 +37,8 @@ pub struct Assembler {
     calls: CallSites,
     /// Where the number word's distance has to be filled in.
     number_uses: Vec<usize>,
+    /// With a mark: the jumps to the landing pads, by call site.
+    mark_jumps: Option<Vec<usize>>,
 }
 
 impl Assembler {
@@ -45,10 +49,19 @@ impl Assembler {
             deopt: DeoptTable::default(),
             calls: CallSites::default(),
             number_uses: Vec::new(),
+            mark_jumps: None,
         };
         // push rbp; mov rbp, rsp; sub rsp, FRAME_SIZE
         this.bytes(&[0x55, 0x48, 0x89, 0xe5, 0x48, 0x81, 0xec]).bytes(&FRAME_SIZE.to_le_bytes());
         this.store(RDI, CONTEXT).store(RSI, WINDOW).store(RDX, ARGUMENT_COUNT).store(RBX, SAVED_RBX)
+    }
+    /// A function whose frames have a mark, which is looked at behind each call.
+    pub fn marked() -> Assembler {
+        let mut this = Assembler::new();
+        // xor eax, eax
+        this.bytes(&[0x31, 0xc0]).store_home(RAX, MARK);
+        this.mark_jumps = Some(Vec::new());
+        this
     }
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Assembler {
         self.code.extend_from_slice(bytes);
@@ -108,6 +121,34 @@ impl Assembler {
             roots,
             origin: None,
         });
+        if self.mark_jumps.is_some() {
+            // cmp qword ptr [rbp + mark], 0; jne pad
+            self.bytes(&[0x48, 0x83, 0xbd]).bytes(&(MARK as i32 * 8).to_le_bytes()).bytes(&[0, 0x0f, 0x85]);
+            let jump = self.code.len();
+            self.bytes(&[0; 4]).mark_jumps.get_or_insert_default().push(jump);
+        }
+        self
+    }
+    /// `cmp qword ptr [home], 0; je` to a place that [`Assembler::bind`] says.
+    pub fn jump_if_zero(&mut self, home: i16) -> usize {
+        self.bytes(&[0x48, 0x83, 0xbd]).bytes(&(home as i32 * 8).to_le_bytes()).bytes(&[0, 0x0f, 0x84]);
+        self.bytes(&[0; 4]);
+        self.code.len() - 4
+    }
+    /// Jumps lead here.
+    pub fn bind(&mut self, jump: usize) -> &mut Assembler {
+        let distance = (self.code.len() - (jump + 4)) as u32;
+        self.code[jump..jump + 4].copy_from_slice(&distance.to_le_bytes());
+        self
+    }
+    /// Here begins the landing pad of a call site.
+    pub fn landing_pad(&mut self, site: usize) -> &mut Assembler {
+        let pad = self.code.len();
+        self.calls.sites[site].landing_pad = Some(pad as u32);
+        if let Some(jumps) = &self.mark_jumps {
+            let jump = jumps[site];
+            self.bind(jump);
+        }
         self
     }
     /// Calls the code at an address in a register, a unit's: window and argument count are set already.
@@ -196,6 +237,8 @@ impl Assembler {
             argument_count_home: Some(ARGUMENT_COUNT),
             window_size: 16,
             slots: slots.to_vec(),
+            assumptions: Vec::new(),
+            mark_home: self.mark_jumps.as_ref().map(|_| MARK),
             deopt: std::mem::take(&mut self.deopt),
             calls: std::mem::take(&mut self.calls),
         }

@@ -45,7 +45,9 @@ pub fn language() -> Arc<Language> {
         needs_window: false,
         effects: Effects { allocates: true, throws: true, calls_guest: true, ..Effects::default() },
     });
-    for (name, ty) in [("address", Type::Raw), ("object", Type::Ref), ("value", Type::Any)] {
+    let recipes =
+        [("address", Type::Raw), ("object", Type::Ref), ("value", Type::Any), ("assumption", Type::Raw)];
+    for (name, ty) in recipes {
         language.recipes.push(RecipeClass { name: name.to_owned(), ty });
     }
     Arc::new(language)

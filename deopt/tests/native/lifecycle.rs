@@ -35,15 +35,16 @@ fn retired_code_goes_when_no_frame_is_left() {
     host.callback = Some(Box::new(move |host, _, _| {
         assert!(host.isolate.retire(id) && !host.isolate.retire(id));
         assert!(!cell.is_compiled() && entries.is_empty());
-        assert!(host.isolate.effective_slots().get(id.0).is_null());
         // SAFETY: the only runloop, in a callback.
         assert_eq!(unsafe { host.isolate.reclaim() }, Reclaimed { reclaimed: 0, waiting: 1 });
+        assert!(!host.isolate.effective_slots().get(id.0).is_null());
         assert_eq!(host.isolate.space().statistics().blocks, 1);
         Ok(5)
     }));
     assert_eq!(host.enter(&runloop, cell, 1, 0), returned(int(5)));
     // SAFETY: no runloop is active.
     assert_eq!(unsafe { host.isolate.reclaim() }, Reclaimed { reclaimed: 1, waiting: 0 });
+    assert!(host.isolate.effective_slots().get(id.0).is_null());
     assert_eq!(host.isolate.space().statistics().blocks, 0);
     // SAFETY: the arena's memory stays mapped and readable.
     assert_eq!(unsafe { *code }, 0xcc);
@@ -232,6 +233,9 @@ fn malformed_images_are_refused() {
         ("call site", |image| image.calls.sites[0].return_offset = 1 << 20),
         ("call site", |image| image.calls.sites[0].roots = (0, 1)),
         ("call site", |image| image.calls.sites[0].landing_pad = Some(1 << 20)),
+        ("call site", |image| image.calls.sites[0].landing_pad = Some(image.calls.sites[0].return_offset)),
+        ("call site", |image| image.calls.sites[0].landing_pad = Some(0)),
+        ("mark home", |image| image.mark_home = Some(1)),
         ("root", |image| {
             use surmise_deopt::table::{Root, RootKind};
             image.calls.roots.push(Root { offset: -1, kind: RootKind::Any });
@@ -240,7 +244,8 @@ fn malformed_images_are_refused() {
     for (what, damage) in damages {
         let mut image = good.clone();
         damage(&mut image);
-        assert_eq!(&check_image(&image, &language).expect_err("damaged").what, what);
+        let error = check_image(&image, &language).expect_err("damaged");
+        assert_eq!(&error.what, what, "{error}");
     }
     assert_eq!(CONTEXT, -1);
 }

@@ -2,6 +2,8 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 mod assembler;
+mod assume;
+mod deopt_all;
 mod enter;
 mod exit;
 mod host;
@@ -9,3 +11,4 @@ mod lifecycle;
 mod measure;
 mod roots;
 mod stops;
+mod threads;

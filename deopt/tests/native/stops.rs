@@ -63,6 +63,28 @@ fn run(case: &str) {
             host.panic_in_commit = true;
             host.enter(&runloop, cell, 1, 0);
         }
+        "no landing pad" => {
+            let (runloop, mut host) = TestHost::new();
+            let (cell, _) = host.unit(UnitId(1));
+            host.install(calling_back(UnitId(1), 0));
+            host.callback = Some(Box::new(|host, _, _| {
+                crate::deopt_all::deopt_all(host);
+                Ok(0)
+            }));
+            host.enter(&runloop, cell, 1, 0);
+        }
+        "entered while away" => {
+            let (runloop, mut host) = TestHost::new();
+            let (cell, _) = host.unit(UnitId(1));
+            host.install(calling_back(UnitId(1), 0));
+            // SAFETY: outside of compiled code.
+            unsafe { runloop.leave() };
+            host.enter(&runloop, cell, 1, 0);
+        }
+        "back without having left" => {
+            let (runloop, _host) = TestHost::new();
+            runloop.come_back();
+        }
         "dropped while active" => {
             let (runloop, mut host) = TestHost::new();
             let (cell, _) = host.unit(UnitId(1));
@@ -112,6 +134,16 @@ fn broken_invariants_stop_the_process() {
     expect_stop("wrong frame size", &["candidate0 'calling back'", "has 128 bytes instead of 144"]);
     expect_stop("unknown deopt point", &["an exit from offset", "candidate0 'failing'", "no deopt point"]);
     expect_stop("no exit recorded", &["did not record where it was left"]);
+    expect_stop(
+        "no landing pad",
+        &[
+            "candidate0 'calling back' of unit:0000000000000001 can't be redirected",
+            "call 0",
+            "no landing pad",
+        ],
+    );
+    expect_stop("entered while away", &["whose thread is away in native code"]);
+    expect_stop("back without having left", &["comes back from native code that it did not go into"]);
     expect_stop("a panic while committing", &["commit fails"]);
     expect_stop("dropped while active", &["dropped while compiled frames are on its stack"]);
 }

@@ -10,8 +10,9 @@
 //! | run guest code | frame recorded, roots stored | with a landing pad | roots reloaded |
 //! | be a unit or the poll stub | roots and arguments stored | with a landing pad | roots reloaded |
 //!
-//! A *landing pad* is where control comes back when the candidate was invalidated meanwhile: the return address was rewritten.
-//! It gives the frame state after the call, with the result registers, to the landing stub, and returns what that returns.
+//! A *landing pad* is where control comes back when the candidate was invalidated meanwhile: the return address was rewritten, or
+//! the frame's mark was set, which code made for that tests behind the call. It gives the frame state after the call, with the
+//! result registers, to the landing stub, and returns what that returns.
 
 use super::Translator;
 use super::error::LowerError;
@@ -121,7 +122,7 @@ impl Translator<'_> {
         }
         Ok(())
     }
-    fn call_location(&mut self, inst: Inst) -> ir::SourceLoc {
+    fn call_location(&mut self, inst: Inst, gives_float: bool) -> ir::SourceLoc {
         let roots = &self.roots;
         let homes = roots
             .across(inst)
@@ -148,12 +149,14 @@ impl Translator<'_> {
                 has_parent: next.is_some(),
             });
         }
-        self.records.call(homes, &origin)
+        self.records.call(homes, &origin, gives_float)
     }
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
     fn call(&mut self, inst: Inst, call: Call) -> Result<SmallVec<[ir::Value; 2]>, LowerError> {
         self.store_roots(inst)?;
-        let location = self.call_location(inst);
+        let gives_float =
+            call.landing.is_some_and(|(_, form)| form == ExitForm::Call(LandingResults::Extern(Type::F64)));
+        let location = self.call_location(inst, gives_float);
         let Some((state, form)) = call.landing else {
             self.builder.set_srcloc(location);
             let inst_made = match call.callee {
@@ -177,7 +180,8 @@ impl Translator<'_> {
             .map(|result| result.value_type)
             .collect();
         let (normal, pad) = (self.builder.create_block(), self.cold_block());
-        let results = result_types.iter().map(|&ty| self.builder.append_block_param(normal, ty)).collect();
+        let results: SmallVec<[ir::Value; 2]> =
+            result_types.iter().map(|&ty| self.builder.append_block_param(normal, ty)).collect();
         let delivered = [types::I64; 2].map(|ty| self.builder.append_block_param(pad, ty));
         let dfg = &mut self.builder.func.dfg;
         let returned: SmallVec<[BlockArg; 2]> =
@@ -193,13 +197,41 @@ impl Translator<'_> {
         };
         self.builder.set_srcloc(no_location());
 
+        self.start_block(normal);
+        let go_on = match self.mark_home {
+            Some(mark) => self.leave_if_marked(mark, pad, &results),
+            None => normal,
+        };
+        let homes = self.homes.clone();
         self.start_block(pad);
         let description = self.describe(state, form)?;
         self.call_exit_stub(Trampoline::Landing, &delivered, description, ExitReason::Invalidated);
+        self.homes = homes;
 
-        self.start_block(normal);
+        self.builder.switch_to_block(go_on);
+        if go_on != normal {
+            self.builder.seal_block(go_on);
+        }
         self.reload_roots(inst)?;
         Ok(results)
+    }
+    /// Behind a call: goes to its landing pad, with its results, if the frame is marked; gives the block in which it goes on.
+    fn leave_if_marked(&mut self, mark: u32, pad: ir::Block, results: &[ir::Value]) -> ir::Block {
+        let mut words: SmallVec<[BlockArg; 2]> = SmallVec::new();
+        for index in 0..2 {
+            let word = match results.get(index) {
+                Some(&value) if self.builder.func.dfg.value_type(value) == types::F64 => {
+                    self.builder.ins().bitcast(types::I64, ir::MemFlagsData::new(), value)
+                }
+                Some(&value) => value,
+                None => self.constant(0),
+            };
+            words.push(word.into());
+        }
+        let mark = self.load_home(types::I64, mark);
+        let go_on = self.builder.create_block();
+        self.builder.ins().brif(mark, pad, &words, go_on, &[]);
+        go_on
     }
 
     fn extern_signature(&mut self, id: ExternId) -> ir::SigRef {

@@ -2,7 +2,7 @@
 //! everything is, builds the tables.
 
 use super::error::LowerError;
-use super::tables::{self, FrameShape};
+use super::tables::{self, FrameShape, Tables};
 use super::target::{Scratch, Target};
 use super::trampolines::Trampoline;
 use super::{LowerSettings, LowerStatistics, Lowered, NUMBER_WORD, Translated, listing};
@@ -37,8 +37,11 @@ pub(super) fn compile(
         .take_compiled_code()
         .ok_or_else(|| LowerError::Cranelift("it compiled, but gave no code".to_owned()))?;
     let shape = FrameShape::new(&code, made.home_slot)?;
-    let (bytes, number_offset) = finish_code(&code, context.func.params.user_named_funcs(), shape)?;
     let (exits, calls) = made.records.counts();
+    let text = settings.listing.then(|| listing::listing(&code, isa, &made.records, function)).transpose()?;
+    let mut tables = tables::build_tables(&code, made.records, shape)?;
+    let names = context.func.params.user_named_funcs();
+    let (bytes, number_offset) = finish_code(&code, names, shape, &mut tables)?;
     let statistics = LowerStatistics {
         instructions: function.inst_count() as u32,
         code_bytes: bytes.len() as u32,
@@ -46,10 +49,9 @@ pub(super) fn compile(
         calls,
         homes: made.home_count,
     };
-    let text = settings.listing.then(|| listing::listing(&code, isa, &made.records, function)).transpose()?;
     let window_home = shape.home(0)?;
     let argument_count_home = made.argument_count_home.map(|word| shape.home(word)).transpose()?;
-    let (deopt, calls) = tables::build_tables(&code, made.records, shape)?;
+    let mark_home = made.mark_home.map(|word| shape.home(word)).transpose()?;
     let image = CandidateImage {
         name: function.name.clone(),
         unit: function.unit,
@@ -60,10 +62,12 @@ pub(super) fn compile(
         frame_size: shape.size,
         window_home,
         argument_count_home,
+        mark_home,
         window_size: function.window_size(),
         slots: function.slots.values().copied().collect(),
-        deopt,
-        calls,
+        assumptions: Vec::new(),
+        deopt: tables.deopt,
+        calls: tables.calls,
     };
     Ok(Lowered { image, listing: text, statistics })
 }
@@ -74,6 +78,7 @@ fn finish_code(
     code: &CompiledCode,
     names: &PrimaryMap<UserExternalNameRef, UserExternalName>,
     shape: FrameShape,
+    tables: &mut Tables,
 ) -> Result<(Vec<u8>, u32), LowerError> {
     if code.buffer.alignment > MAXIMAL_ALIGNMENT {
         return Err(LowerError::TooLarge {
@@ -88,6 +93,13 @@ fn finish_code(
         if let Some(trampoline) = Trampoline::from_name(name) {
             places.push((name.clone(), bytes.len() as u32));
             trampoline.assemble(shape, &mut bytes)?;
+        }
+    }
+    for &site in &tables.float_sites {
+        let site = &mut tables.calls.sites[site];
+        if let Some(pad) = site.landing_pad {
+            site.landing_pad = Some(bytes.len() as u32);
+            deliver_float(pad, &mut bytes);
         }
     }
     bytes.resize(bytes.len().next_multiple_of(8), 0xcc);
@@ -114,6 +126,13 @@ fn finish_code(
         bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
     }
     Ok((bytes, number_offset))
+}
+
+/// Landing pads find results in rax and rdx. One whose call has left a float in xmm0 begins here: `movq rax, xmm0; jmp pad`.
+fn deliver_float(pad: u32, bytes: &mut Vec<u8>) {
+    bytes.extend([0x66, 0x48, 0x0f, 0x7e, 0xc0, 0xe9]);
+    let distance = pad.wrapping_sub(bytes.len() as u32 + 4);
+    bytes.extend(distance.to_le_bytes());
 }
 
 /// The kinds that the entry block's argument guards check.

@@ -82,6 +82,18 @@ pub struct LowerSettings {
     pub force_failures: bool,
     /// Whether a listing of the machine code is wanted.
     pub listing: bool,
+    /// How a frame is kept from going on behind a call.
+    pub redirection: Redirection,
+}
+
+/// How deoptimization of everything keeps a frame from going on behind its call (see `surmise_deopt::deopt_all`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Redirection {
+    /// Its return address is rewritten: the code knows nothing of it.
+    #[default]
+    ReturnAddress,
+    /// The code looks at a mark in the frame behind each call: for targets whose return addresses can't be written.
+    Mark,
 }
 
 /// A lowered function.
@@ -139,6 +151,7 @@ struct Translated {
     records: Records,
     home_slot: ir::StackSlot,
     argument_count_home: Option<u32>,
+    mark_home: Option<u32>,
     home_count: u32,
 }
 
@@ -165,6 +178,7 @@ struct Translator<'a> {
     homes: HomeState,
     home_flow: HomeFlow,
     home_slot: ir::StackSlot,
+    mark_home: Option<u32>,
     regions: Regions,
     signatures: Signatures,
     records: Records,
@@ -201,7 +215,10 @@ impl<'a> Translator<'a> {
         let &[context, window, argument_count] = builder.block_params(entry) else {
             unreachable!("the signature has three parameters")
         };
-        let slot = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8 * roots.words, 3);
+        // The mark stands behind the homes.
+        let mark_home = (settings.redirection == Redirection::Mark).then_some(roots.words);
+        let words = roots.words + u32::from(mark_home.is_some());
+        let slot = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8 * words, 3);
         let home_slot = builder.create_sized_stack_slot(slot);
         let regions = Regions::new(builder.func);
         let argument_count_home = roots.argument_count;
@@ -222,6 +239,7 @@ impl<'a> Translator<'a> {
             home_flow: HomeFlow::new(function, &graph, &loops, &roots),
             roots,
             home_slot,
+            mark_home,
             regions,
             signatures: Signatures::default(),
             records: Records::default(),
@@ -243,7 +261,7 @@ impl<'a> Translator<'a> {
         }
         builder.finalize(target.isa().frontend_config());
         dead_loads::remove(&mut scratch.context.func);
-        Ok(Translated { records, home_slot, argument_count_home, home_count })
+        Ok(Translated { records, home_slot, argument_count_home, mark_home, home_count })
     }
 
     /// What every activation does first: keeps its window's address for whoever rebuilds frames, and finds its slots.
@@ -252,6 +270,10 @@ impl<'a> Translator<'a> {
         self.store_home(CONTEXT_HOME, self.context);
         if let Some(word) = self.roots.argument_count {
             self.store_home(word, self.argument_count);
+        }
+        if let Some(word) = self.mark_home {
+            let zero = self.constant(0);
+            self.store_home(word, zero);
         }
         let mut reads_slots = false;
         for block in graph.reverse_post_order() {

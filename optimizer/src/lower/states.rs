@@ -232,11 +232,6 @@ impl Translator<'_> {
                     description.value(register, Boxing::Whole, Spot::Result(1));
                 }
             }
-            Type::F64 => {
-                return Err(self.unsupported(
-                    "an extern that may run guest code returns an unboxed float; it has to return it boxed",
-                ));
-            }
             _ => {
                 let kinds = &self.language.kinds;
                 let kind =

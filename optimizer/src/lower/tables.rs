@@ -51,6 +51,8 @@ pub(super) enum Record {
         roots: (u32, u32),
         /// The header of the frame that calls; those of the frames around it follow.
         origin: Option<u32>,
+        /// Its result comes in a float register.
+        gives_float: bool,
     },
 }
 
@@ -88,11 +90,12 @@ impl Records {
         &mut self,
         roots: impl Iterator<Item = (u32, RootKind)>,
         origin: &[FrameHeader],
+        gives_float: bool,
     ) -> ir::SourceLoc {
         let origin = self.chain(origin);
         let start = self.roots.len() as u32;
         self.roots.extend(roots);
-        self.list.push(Record::Call { roots: (start, self.roots.len() as u32), origin });
+        self.list.push(Record::Call { roots: (start, self.roots.len() as u32), origin, gives_float });
         self.location()
     }
     /// The number of a frame header.
@@ -178,15 +181,23 @@ impl FrameShape {
     }
 }
 
+/// The tables, as far as they are known before the code is complete.
+pub(super) struct Tables {
+    pub deopt: DeoptTable,
+    pub calls: CallSites,
+    /// The call sites whose landing pads wait for a result that comes in a float register.
+    pub float_sites: Vec<usize>,
+}
+
 /// Turns records into tables, with the places that the code generator chose.
 pub(super) fn build_tables(
     code: &CompiledCode,
     records: Records,
     shape: FrameShape,
-) -> Result<(DeoptTable, CallSites), LowerError> {
+) -> Result<Tables, LowerError> {
     let mut table =
         DeoptTable { headers: records.headers, constants: records.constants, ..DeoptTable::default() };
-    let mut calls = CallSites::default();
+    let (mut calls, mut float_sites) = (CallSites::default(), Vec::new());
     let mut runs: FxHashMap<Vec<u32>, u32> = FxHashMap::default();
     let mut root_runs: FxHashMap<Vec<(i16, bool)>, (u32, u32)> = FxHashMap::default();
     let locations = code.buffer.get_srclocs_sorted();
@@ -248,7 +259,10 @@ pub(super) fn build_tables(
                 table.points.push(DeoptPoint { return_offset: site.ret_addr, state });
                 table.reasons.push(*reason);
             }
-            Some(Record::Call { roots, origin }) => {
+            Some(Record::Call { roots, origin, gives_float }) => {
+                if *gives_float {
+                    float_sites.push(calls.sites.len());
+                }
                 let landing_pad = site.exception_handlers.iter().find_map(|handler| match handler {
                     FinalizedMachExceptionHandler::Default(offset) => Some(*offset),
                     _ => None,
@@ -278,5 +292,5 @@ pub(super) fn build_tables(
     // The buffer lists call sites in the order of their addresses.
     debug_assert!(table.points.is_sorted_by_key(|point| point.return_offset));
     debug_assert!(calls.sites.is_sorted_by_key(|site| site.return_offset));
-    Ok((table, calls))
+    Ok(Tables { deopt: table, calls, float_sites })
 }

@@ -285,7 +285,10 @@ impl Machine {
                 }
             }
         }
-        if self.invalidate {
+        if let (true, Some(mark)) = (self.invalidate, self.image().mark_home) {
+            // SAFETY: a home in the compiled frame.
+            unsafe { *((frame_pointer as i64 + 8 * i64::from(mark)) as *mut u64) = 1 };
+        } else if self.invalidate {
             // SAFETY: as above.
             unsafe { *slot = self.code as usize + site.landing_pad.expect("a landing pad") as usize };
         }

@@ -1,5 +1,6 @@
 //! Homes under a collector that moves everything, landing pads, polls.
 
+use super::super::{LowerSettings, Redirection};
 use super::languages::*;
 use super::machine::{ANSWER, Machine, Two};
 use surmise_deopt::context::Context;
@@ -21,6 +22,10 @@ unsafe extern "C" fn collect_any(context: *mut Context) -> Two {
 unsafe extern "C" fn collect_word(context: *mut Context) -> u64 {
     Machine::of(context).safepoint();
     (99 << 1) | 1
+}
+unsafe extern "C" fn collect_float(context: *mut Context) -> f64 {
+    Machine::of(context).safepoint();
+    2.5
 }
 unsafe extern "C" fn collect_bool(context: *mut Context) -> u64 {
     Machine::of(context).safepoint();
@@ -109,7 +114,12 @@ fn roots_move_at_every_safepoint_of_a_loop() {
 /// A call after which the candidate is invalid: the pad tells everything, whatever has moved.
 #[test]
 fn landing_pads_tell_the_state_after_a_call() {
-    for encoding in [Encoding::Pair, Encoding::Word] {
+    let settings = [Redirection::ReturnAddress, Redirection::Mark]
+        .map(|redirection| LowerSettings { redirection, ..LowerSettings::default() });
+    for (encoding, settings) in [Encoding::Pair, Encoding::Word]
+        .into_iter()
+        .flat_map(|encoding| settings.map(|settings| (encoding, settings)))
+    {
         for (result, function) in [
             (None, collect as *const u8),
             (
@@ -117,6 +127,7 @@ fn landing_pads_tell_the_state_after_a_call() {
                 if encoding == Encoding::Pair { collect_any as *const u8 } else { collect_word as *const u8 },
             ),
             (Some(Type::I1), collect_bool as *const u8),
+            (Some(Type::F64), collect_float as *const u8),
         ] {
             let mut language = language(encoding);
             let id = extern_(&mut language, &[], result, calling());
@@ -142,7 +153,7 @@ fn landing_pads_tell_the_state_after_a_call() {
             let result_value = maker.function.insts[inst].result;
             let mut returned = values.to_vec();
             match (result, result_value) {
-                (Some(Type::I1), Some(value)) => {
+                (Some(Type::I1 | Type::F64), Some(value)) => {
                     let value = maker.boxed(value);
                     returned.push(value);
                 }
@@ -150,7 +161,7 @@ fn landing_pads_tell_the_state_after_a_call() {
                 _ => {}
             }
             maker.ret(&returned);
-            let mut machine = Machine::new(&maker);
+            let mut machine = Machine::run_with(&maker, &settings);
             machine.set_extern(function);
             for invalidate in [false, true] {
                 machine.invalidate = invalidate;
@@ -164,6 +175,7 @@ fn landing_pads_tell_the_state_after_a_call() {
                 let expected_result = match result {
                     None => vec![],
                     Some(Type::Any) => vec![boxed(&language, "int", 99)],
+                    Some(Type::F64) => vec![boxed(&language, "float", 2.5f64.to_bits())],
                     _ => vec![boxed(&language, "bool", 1)],
                 };
                 let (found, found_result): (Vec<Vec<u64>>, Vec<Vec<u64>>) = if invalidate {

@@ -1,0 +1,115 @@
+//! One native stack: the frames that stand in invalid candidates are redirected.
+//!
+//! A frame in a call goes on where its call returns to. Two ways to make that the call's landing pad:
+//!
+//! * the return address on the stack is overwritten with the pad's. Compiled code knows nothing of it and pays nothing;
+//! * the frame's *mark* is set, a word of the frame, which code made for this looks at behind each of its calls. For targets whose
+//!   return addresses can't be written (shadow stacks).
+//!
+//! A pad gives the results of the call, with the frame state after it, to the landing stub: from there it is a deopt like any other.
+//!
+//! What needs nothing:
+//! * a frame that is leaving ([`FrameSite::Exit`]) runs nothing more than its return;
+//! * a frame that was redirected before;
+//! * a frame in a call without an exit record (an extern without effects) can't be met: such a call reaches no safepoint.
+//!
+//! A frame in a call without a landing pad (a function that was declared not to run guest code) can't be redirected. That a request
+//! meets one means that the declaration is wrong, and ends the process: the frame would go on with what no longer holds.
+
+use super::Retired;
+use crate::candidate::CandidateId;
+use crate::code_map::Snapshot;
+use crate::context::Context;
+use crate::frames::{CompiledFrame, FrameSite, FrameWalk};
+use crate::loaded::Candidate;
+use crate::stop::loud_stop;
+use smallvec::SmallVec;
+
+/// What a visit of one native stack found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Visit {
+    /// How many frames were redirected now.
+    pub redirected: usize,
+    /// Retired candidates in which frames are left: their code is still needed.
+    pub left: SmallVec<[CandidateId; 4]>,
+}
+
+/// Redirects the frames of a context that stand in invalid candidates.
+///
+/// # Safety
+/// As for [`FrameWalk::new`]; nobody else visits the stack.
+pub(crate) unsafe fn visit(context: *const Context, map: &Snapshot, retired: &Retired) -> Visit {
+    let mut visit = Visit::default();
+    // The last candidate and what is known of it: neighbours are often frames of one unit.
+    let mut last: Option<(CandidateId, bool)> = None;
+    // SAFETY: handed on.
+    for frame in unsafe { FrameWalk::new(context, map) } {
+        let id = frame.candidate.id;
+        let is_invalid = match last {
+            Some((known, is_invalid)) if known == id => is_invalid,
+            _ => {
+                let state = retired.get(&id).copied();
+                if state.is_some() && !visit.left.contains(&id) {
+                    visit.left.push(id);
+                }
+                last = Some((id, state == Some(true)));
+                state == Some(true)
+            }
+        };
+        if is_invalid && !frame.is_redirected && redirect(&frame) {
+            visit.redirected += 1;
+        }
+    }
+    visit
+}
+
+/// Makes a frame leave when its call returns. Returns whether it is in a call.
+fn redirect(frame: &CompiledFrame<'_>) -> bool {
+    let FrameSite::Call(site) = frame.site else { return false };
+    let candidate: &Candidate = frame.candidate;
+    let Some(pad) = candidate.call_site(site).landing_pad else { unresolvable(candidate, site) };
+    match candidate.mark_home {
+        Some(home) => {
+            let mark = frame.frame_pointer.wrapping_add_signed(home as isize * 8) as *mut u64;
+            // SAFETY: a home inside the frame, which only the frame's own code and this function use; the stack stands still.
+            unsafe { mark.write(1) }
+        }
+        // SAFETY: where the frame's callee finds its return address; the stack stands still. The pad is code of the frame's candidate,
+        // made to be returned to from this very call.
+        None => unsafe { frame.return_slot.write(candidate.start + pad as usize) },
+    }
+    true
+}
+
+#[cold]
+fn unresolvable(candidate: &Candidate, site: u32) -> ! {
+    let offset = candidate.call_site(site).return_offset;
+    let place = match candidate.activations_at(site).next() {
+        Some(header) => format!("at {} of {}", header.pc, header.unit),
+        None => "at an unknown place".to_owned(),
+    };
+    loud_stop(format_args!(
+        "a frame of {candidate} can't be redirected: its call {site} (return offset {offset:#x}, {place}) has no landing pad, so \
+         its callee was declared not to run guest code, but guest code asked for deoptimization in it"
+    ))
+}
+
+/// Stops the process if a frame of an invalid candidate would go on in it.
+///
+/// # Safety
+/// As for [`visit`].
+pub(crate) unsafe fn check(context: *const Context, map: &Snapshot, retired: &Retired) {
+    // SAFETY: handed on.
+    for frame in unsafe { FrameWalk::new(context, map) } {
+        let candidate = frame.candidate;
+        if retired.get(&candidate.id) == Some(&true)
+            && !frame.is_redirected
+            && let FrameSite::Call(site) = frame.site
+        {
+            loud_stop(format_args!(
+                "after a deoptimization of everything a frame of {candidate} still goes on behind its call {site} (frame pointer {:#x})",
+                frame.frame_pointer
+            ));
+        }
+    }
+}
