@@ -232,11 +232,7 @@ fn frames_below_nested_runloops_are_redirected_too() {
             let (runloop, mut host) = TestHost::new();
             let cells = chain(&host, method, 3);
             interpreting(&mut host);
-            fn nest(
-                cell: &'static EntryCell,
-                depth: usize,
-                all: usize,
-            ) -> Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>, u64) -> Result<u64, Thrown>> {
+            fn nest(cell: &'static EntryCell, depth: usize, all: usize) -> Callback {
                 Box::new(move |host, runloop, argument| {
                     if depth == 0 {
                         assert_eq!(deopt_all(host).frames, all);

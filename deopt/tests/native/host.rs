@@ -92,7 +92,7 @@ type Allocate = Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>, &RebuildPlan) -
 type Resume = Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>) -> Result<GuestResults, Thrown>>;
 type CallUnit =
     Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>, *mut u8, u64) -> Result<GuestResults, Thrown>>;
-type Callback = Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>, u64) -> Result<u64, Thrown>>;
+pub type Callback = Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>, u64) -> Result<u64, Thrown>>;
 type Poll = Box<dyn FnMut(&mut TestHost, &Runloop<TestHost>) -> Result<(), Thrown>>;
 
 pub struct TestHost {
