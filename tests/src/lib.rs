@@ -1,7 +1,9 @@
 //! What the tests share: running Lua programs in the modes in which Surmise must not change what they print.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod filetest;
+pub mod native;
+pub mod random;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

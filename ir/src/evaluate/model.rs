@@ -44,6 +44,10 @@ impl Memory {
         self.objects += 1;
         self.objects * SPACING
     }
+    /// The addresses of all objects.
+    pub fn addresses(&self) -> impl Iterator<Item = u64> + use<> {
+        (1..=self.objects).map(|number| number * SPACING)
+    }
     /// Sets a field of an object, given by its full name, `Layout.field`.
     ///
     /// # Panics

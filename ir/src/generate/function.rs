@@ -15,8 +15,25 @@ use smallvec::{SmallVec, smallvec};
 /// Registers of the outermost frame.
 const REGISTERS: u16 = 8;
 
+/// How much of the opcode table a random function reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// All of it.
+    Everything,
+    /// What does not depend on the addresses of objects and the bits of NaNs: it means the same in every world.
+    Portable,
+}
+
+impl Reach {
+    fn covers(self, opcode: Opcode) -> bool {
+        let depends = matches!(opcode, Opcode::AnyPayload | Opcode::AnyEqual | Opcode::FloatBits);
+        self == Reach::Everything || !depends
+    }
+}
+
 struct Writer<'a> {
     language: &'a Language,
+    reach: Reach,
     random: Random,
     function: Function,
     block: Block,
@@ -30,7 +47,7 @@ struct Writer<'a> {
 
 /// The function of a seed, of about `size` instructions, in the language *mini* ([`super::language()`]). It passes the verifier
 /// as specialized, ends, and is entered with 3 arguments.
-pub fn random_function(language: &Language, seed: u64, size: usize) -> Function {
+pub fn random_function(language: &Language, seed: u64, size: usize, reach: Reach) -> Function {
     let mut function = Function::new(&format!("random {seed}"), UnitId(seed), Entry::Call, REGISTERS);
     function.frames.push(FrameInfo {
         unit: UnitId(seed + 1),
@@ -41,6 +58,7 @@ pub fn random_function(language: &Language, seed: u64, size: usize) -> Function 
     let block = function.add_block();
     let mut writer = Writer {
         language,
+        reach,
         random: Random::new(seed),
         function,
         block,
@@ -158,6 +176,7 @@ impl Writer<'_> {
                 && matches!(opcode.operands(), OperandForm::Fixed(_))
                 && matches!(opcode.result(), ResultForm::Type(_))
                 && !matches!(opcode, Opcode::WindowAddress | Opcode::ArgumentCount)
+                && self.reach.covers(**opcode)
         };
         let opcodes: Vec<&Opcode> = Opcode::ALL.iter().filter(is_simple).collect();
         match self.random.below(8) {

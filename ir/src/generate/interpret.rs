@@ -132,7 +132,7 @@ pub fn interpret(
             Code::Call { first, count, .. } => {
                 let args: Vec<Boxed> = (first..first + count).map(register).collect();
                 operands.clone_from(&args);
-                Ok(Some(Datum::Any(guest(language, memory, seen, &args))))
+                Ok(Some(Datum::Any(guest(language, &*memory, seen, &args))))
             }
         };
         if let (Some(log), Ok(result)) = (&mut world.log, &result) {

@@ -1,5 +1,6 @@
 //! The language *mini* and its world: what its externs do.
 
+use super::objects::Objects;
 use crate::entity::Pc;
 use crate::evaluate::model::{Memory, ModelHost};
 use crate::evaluate::{Boxed, Datum, GuestCall, Stop, boxing};
@@ -19,6 +20,8 @@ const BOOL: u64 = 1;
 const INT: u64 = 2;
 const FLOAT: u64 = 3;
 pub(super) const CELL: u64 = 4;
+pub(super) const FUNCTION: u64 = 5;
+pub(super) const LIST: u64 = 6;
 
 pub(super) fn boolean(value: bool) -> Boxed {
     [BOOL, value.into()]
@@ -65,35 +68,47 @@ pub fn world<'l>(language: &'l Language, args: &[Boxed]) -> World<'l> {
         host.externs.insert(name.clone(), Box::new(function));
     }
     let seen = observations.clone();
-    host.guest =
-        Some(Box::new(move |memory, call: &GuestCall| Ok(vec![guest(language, memory, &seen, &call.args)])));
+    host.guest = Some(Box::new(move |memory: &mut Memory, call: &GuestCall| {
+        Ok(vec![guest(language, &*memory, &seen, &call.args)])
+    }));
     World { host, observations, log: None }
 }
 
-/// A value in words, cells with what they hold, no addresses.
-pub fn describe(language: &Language, memory: &Memory, value: Boxed) -> String {
-    let mut text = String::new();
-    let mut value = value;
-    for _ in 0..4 {
-        match value {
-            [CELL, address] => {
-                text += "cell of ";
-                value =
-                    memory.get(language, address, "Cell.value", None).and_then(Datum::boxed).unwrap_or(NIL);
-            }
-            [INT, bits] => return text + &(bits as i64).to_string(),
-            // The bits of a NaN are no promise.
-            [FLOAT, bits] => return text + &format!("{:?}", f64::from_bits(bits)),
-            [BOOL, bits] => return text + &(bits == 1).to_string(),
-            [0, _] => return text + "nil",
-            other => return text + &format!("{other:?}"),
+/// A value in words, objects with what they hold, no addresses.
+pub fn describe(language: &Language, objects: &impl Objects, value: Boxed) -> String {
+    describe_to(language, objects, value, 4)
+}
+
+fn describe_to(language: &Language, objects: &impl Objects, value: Boxed, depth: u32) -> String {
+    let Some(deeper) = depth.checked_sub(1) else { return "…".to_owned() };
+    match value {
+        [CELL, address] => {
+            let contents = objects.contents(language, address).unwrap_or(NIL);
+            format!("cell of {}", describe_to(language, objects, contents, deeper))
         }
+        [LIST, address] => {
+            let Some((shape, elements)) = objects.list(language, address) else {
+                return "no list".to_owned();
+            };
+            let elements: Vec<String> =
+                elements.iter().map(|&element| describe_to(language, objects, element, deeper)).collect();
+            format!("list {shape} [{}]", elements.join(", "))
+        }
+        [FUNCTION, address] => match objects.function(language, address) {
+            Some(number) => format!("function {number}"),
+            None => "no function".to_owned(),
+        },
+        [INT, bits] => (bits as i64).to_string(),
+        // The bits of a NaN are no promise.
+        [FLOAT, bits] => format!("{:?}", f64::from_bits(bits)),
+        [BOOL, bits] => (bits == 1).to_string(),
+        [0, _] => "nil".to_owned(),
+        other => format!("{other:?}"),
     }
-    text + "…"
 }
 
 /// What a guest function answers: something that depends on its arguments, of a kind that varies.
-pub(super) fn guest(language: &Language, memory: &mut Memory, seen: &Observations, args: &[Boxed]) -> Boxed {
+pub fn guest(language: &Language, memory: &impl Objects, seen: &Observations, args: &[Boxed]) -> Boxed {
     let text: Vec<String> = args.iter().map(|&arg| describe(language, memory, arg)).collect();
     let hash = text
         .iter()
@@ -109,11 +124,15 @@ pub(super) fn guest(language: &Language, memory: &mut Memory, seen: &Observation
     }
 }
 
-/// What an extern does.
-pub(super) fn extern_(
+/// What an extern does, on the objects of any world. (What changes the world itself, `change` and `remember`, is the world's
+/// own to do.)
+///
+/// # Errors
+/// The language's one error, and faults for operands that it does not have.
+pub fn extern_(
     language: &Language,
     name: &str,
-    memory: &mut Memory,
+    objects: &mut impl Objects,
     seen: &Observations,
     args: &[Datum],
 ) -> Result<Option<Datum>, Stop> {
@@ -126,12 +145,10 @@ pub(super) fn extern_(
             (Some(a), Some(b)) => Ok(Some(Datum::I1(a < b))),
             _ => Ok(Some(Datum::I1(a[0] < b[0]))),
         },
-        ("slow_get", &[[CELL, address]]) => {
-            any(memory.get(language, address, "Cell.value", None).and_then(Datum::boxed).unwrap_or(NIL))
-        }
+        ("slow_get", &[[CELL, address]]) => any(objects.contents(language, address).unwrap_or(NIL)),
         ("slow_get", &[_]) => any(NIL),
         ("slow_set", &[[CELL, address], value]) => {
-            memory.set(language, address, "Cell.value", None, Datum::Any(value));
+            objects.set_contents(language, address, value);
             Ok(None)
         }
         // The one error of the language.
@@ -139,18 +156,13 @@ pub(super) fn extern_(
             seen.borrow_mut().push("error".to_owned());
             Err(Stop::Throw)
         }
-        ("new_cell", &[value]) => {
-            let address = memory.object();
-            memory.set(language, address, "Cell.value", None, Datum::Any(value));
-            memory.set(language, address, "Header.flags", None, Datum::I64(0));
-            Ok(Some(Datum::Ref(address)))
-        }
+        ("new_cell", &[value]) => Ok(Some(Datum::Ref(objects.new_cell(language, value)))),
         ("observe", &[value]) => {
-            let text = describe(language, memory, value);
+            let text = describe(language, objects, value);
             seen.borrow_mut().push(text);
             Ok(None)
         }
-        ("remember", _) => Ok(None),
+        ("remember" | "change", _) => Ok(None),
         (_, &[a, b]) => any(arithmetic(name, a, b)),
         _ => Err(Stop::fault(format!("{name} can't be called with {args:?}"))),
     }

@@ -16,12 +16,14 @@ mod function;
 mod interpret;
 mod language;
 mod lift;
+mod objects;
 mod program;
 mod trial;
 
-pub use function::random_function;
+pub use function::{Reach, random_function};
 pub use interpret::{End, Frame, interpret};
-pub use language::{Logged, World, describe, language, world};
+pub use language::{Logged, Observations, World, describe, extern_, guest, language, world};
+pub use objects::{Copier, Objects};
 pub use program::{Code, Program, Test};
 pub use trial::{Outcome, Trial};
 

@@ -87,11 +87,11 @@ fn random_functions_are_right_and_round_trip() {
     let language = language();
     let mut blocks = 0;
     for seed in 0..500 {
-        let function = random_function(&language, seed, 20 + seed as usize % 100);
+        let function = random_function(&language, seed, 20 + seed as usize % 100, Reach::Everything);
         check_rules(&function, &language, Stage::Lowerable, None);
         check_text(&function, &language);
         check_rules(&function.compacted(), &language, Stage::Lowerable, None);
-        assert_eq!(random_function(&language, seed, 20 + seed as usize % 100), function);
+        assert_eq!(random_function(&language, seed, 20 + seed as usize % 100, Reach::Everything), function);
         let graph = ControlFlow::new(&function);
         let forest = LoopForest::new(&graph, &Dominators::new(&graph));
         assert!(forest.irreducible.is_empty());
@@ -105,7 +105,7 @@ fn random_functions_evaluate_the_same_each_time() {
     let language = language();
     let (mut returned, mut left) = (0, 0);
     for seed in 0..500 {
-        let function = random_function(&language, seed, 20 + seed as usize % 100);
+        let function = random_function(&language, seed, 20 + seed as usize % 100, Reach::Everything);
         let (exit, seen) = run(&function, &language, Settings::default());
         // NaNs compare unequal as floats, but these are bits.
         assert_eq!(
@@ -136,7 +136,7 @@ fn forced_failures_strike_the_guard_that_was_counted() {
     let language = language();
     let mut struck = 0;
     for seed in 0..300 {
-        let function = random_function(&language, seed, 60);
+        let function = random_function(&language, seed, 60, Reach::Everything);
         let mut world = world(&language, &ARGUMENTS);
         let mut machine = Machine::new(&function, &language, WINDOW, Settings::default());
         let exit = loop {

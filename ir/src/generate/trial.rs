@@ -56,9 +56,24 @@ impl Trial {
         settings: Settings,
         invalidate_at: Option<u64>,
     ) -> Result<Outcome, String> {
+        self.run_by(language, |world| {
+            world.host.invalidate_at = invalidate_at;
+            evaluate(function, language, WINDOW, settings, &mut world.host).map_err(|fault| fault.to_string())
+        })
+    }
+    /// [`Self::run`], with something else than the evaluator: it is given a world with the arguments in the window, and says how
+    /// the function ended.
+    ///
+    /// # Errors
+    /// What `run` says, or what is wrong with rebuilt frames.
+    pub fn run_by(
+        &self,
+        language: &Language,
+        run: impl FnOnce(&mut World<'_>) -> Result<Exit, String>,
+    ) -> Result<Outcome, String> {
         let mut world = world(language, &self.args);
-        world.host.invalidate_at = invalidate_at;
-        self.evaluate(language, function, settings, &mut world)
+        let exit = run(&mut world)?;
+        self.finish(language, exit, &mut world)
     }
     /// Interprets the program until it comes to a loop's header, and evaluates a function made for that entry from there.
     /// `None` if it does not come there.
@@ -72,6 +87,20 @@ impl Trial {
         header: Pc,
         settings: Settings,
     ) -> Result<Option<Outcome>, String> {
+        self.run_from_loop_by(language, header, |world| {
+            evaluate(function, language, WINDOW, settings, &mut world.host).map_err(|fault| fault.to_string())
+        })
+    }
+    /// [`Self::run_from_loop`], with something else than the evaluator, as in [`Self::run_by`].
+    ///
+    /// # Errors
+    /// As [`Self::run_by`].
+    pub fn run_from_loop_by(
+        &self,
+        language: &Language,
+        header: Pc,
+        run: impl FnOnce(&mut World<'_>) -> Result<Exit, String>,
+    ) -> Result<Option<Outcome>, String> {
         let mut world = world(language, &self.args);
         let mut frame = Frame::new(&self.program, &self.args);
         if interpret(&self.program, language, &mut world, &mut frame, Some(header), STEPS) != End::Stopped {
@@ -83,18 +112,11 @@ impl Trial {
             let address = WINDOW + u64::from(register) * u64::from(language.encoding.size());
             world.host.registers.insert(address, frame.registers[usize::from(register)]);
         }
-        self.evaluate(language, function, settings, &mut world).map(Some)
+        let exit = run(&mut world)?;
+        self.finish(language, exit, &mut world).map(Some)
     }
 
-    fn evaluate(
-        &self,
-        language: &Language,
-        function: &Function,
-        settings: Settings,
-        world: &mut World<'_>,
-    ) -> Result<Outcome, String> {
-        let exit = evaluate(function, language, WINDOW, settings, &mut world.host)
-            .map_err(|fault| fault.to_string())?;
+    fn finish(&self, language: &Language, exit: Exit, world: &mut World<'_>) -> Result<Outcome, String> {
         let end = match exit {
             Exit::Returned(values) => match values[..] {
                 [value] => value.boxed().map(End::Returned).ok_or("the result is not boxed")?,

@@ -1,62 +1,17 @@
 //! Random programs through the passes: after each pass the IR obeys the verifier, round-trips, and does what the interpreter
 //! does, with guards that fail by themselves or by force and with machines that are invalidated in their calls.
 
-use smallvec::SmallVec;
-use surmise::log::Event;
+use surmise::ir::analysis::registers::LiveRegisters;
+use surmise::ir::entity::UnitId;
+use surmise::ir::evaluate::Settings;
+use surmise::ir::frame_state::{ResumePoint, When};
+use surmise::ir::function::{Entry, Function};
+use surmise::ir::generate::{self, Outcome, Random, Trial};
+use surmise::ir::language::Language;
+use surmise::ir::text::{parse_function, print_function};
+use surmise::ir::verifier::{Stage, verify, violations_text};
 use surmise::passes::{self, Environment, Fuel};
-use surmise::profile::UnitProfile;
-use surmise_ir::analysis::registers::LiveRegisters;
-use surmise_ir::entity::{KindId, Pc, Register, UnitId};
-use surmise_ir::evaluate::{Boxed, Settings, boxing};
-use surmise_ir::frame_state::{ResumePoint, When};
-use surmise_ir::function::{Entry, Function};
-use surmise_ir::generate::{self, Code, Frame, Outcome, Random, Trial};
-use surmise_ir::language::Language;
-use surmise_ir::text::{parse_function, print_function};
-use surmise_ir::verifier::{Stage, verify, violations_text};
-
-/// What a log of the first `steps` operations would have shown, with some lies: guesses are only guesses.
-fn profile(language: &Language, trial: &Trial, random: &mut Random) -> UnitProfile {
-    let kinds: Vec<KindId> =
-        ["int", "float", "bool", "cell"].iter().filter_map(|name| language.kind(name)).collect();
-    let lies = random.one_in(3);
-    let mut kind = |value: Boxed| match boxing::kind_of(language, value) {
-        Some(kind) if !(lies && random.one_in(6)) => kind,
-        _ => *random.pick(&kinds),
-    };
-    let mut profile = UnitProfile::default();
-    profile.add(Event::Enter);
-    for (index, &arg) in trial.args.iter().enumerate() {
-        profile.add(Event::RegisterKind(Pc(0), Register(index as u16), kind(arg)));
-    }
-    let mut world = generate::world(language, &trial.args);
-    world.log = Some(Vec::new());
-    let mut frame = Frame::new(&trial.program, &trial.args);
-    generate::interpret(&trial.program, language, &mut world, &mut frame, None, 1_000_000);
-    let log = world.log.unwrap_or_default();
-    let kept = if lies { log.len() / 2 } else { log.len() };
-    for logged in &log[..kept] {
-        let mut operands: SmallVec<[KindId; 3]> = logged.operands.iter().map(|&value| kind(value)).collect();
-        // No log says that a value is of two kinds at once.
-        if let [a, b] = logged.operands[..]
-            && a == b
-        {
-            operands[1] = operands[0];
-        }
-        profile.add(Event::Operands(logged.pc, operands));
-        if let Some(result) = logged.result.and_then(|result| result.boxed()) {
-            profile.add(Event::Result(logged.pc, kind(result)));
-        }
-        if matches!(trial.program.code[logged.pc.0 as usize], Code::JumpIf(..)) {
-            let jumped = logged.result == Some(surmise_ir::evaluate::Datum::I1(true));
-            profile.add(Event::Branch(logged.pc, jumped));
-        }
-    }
-    for header in trial.program.loop_headers() {
-        profile.add(Event::Loop(header));
-    }
-    profile
-}
+use surmise_tests::random::{Seeds, profile};
 
 fn check(function: &Function, language: &Language, unit: UnitId, live: &LiveRegisters, place: &str) {
     let oracle = |id: UnitId, resume: ResumePoint| {
@@ -76,9 +31,7 @@ fn check(function: &Function, language: &Language, unit: UnitId, live: &LiveRegi
 #[test]
 fn programs_do_the_same_after_each_pass() {
     let language = generate::language();
-    let seeds: u64 = std::env::var("RANDOM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
-    let first: u64 = std::env::var("RANDOM_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    for seed in first..first + seeds {
+    for seed in Seeds::from_env(150).range() {
         let trial = Trial::random(seed, 8 + seed as usize % 50);
         let expected = trial.interpret(&language);
         let live = trial.program.live_registers();
