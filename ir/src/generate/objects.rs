@@ -26,7 +26,7 @@ pub trait Objects {
     fn function(&self, language: &Language, function: u64) -> Option<u64>;
 }
 
-/// In the model, functions have only numbers: their unit's.
+/// In the model, functions have only numbers: their unit's. Only functions have a word at the unit's place.
 impl Objects for Memory {
     fn new_cell(&mut self, language: &Language, contents: Boxed) -> u64 {
         let cell = self.object();

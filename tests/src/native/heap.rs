@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! word 0   number of the form (low half) | flags (byte 4)
-//! word 1   function: address of its unit · list: shape
+//! word 1   function: address of its unit
 //! word 2   cell: tag of its value · list: length
-//! word 3   cell: payload
+//! word 3   cell: payload · list: shape
 //! word 4…  list: elements, tag and payload each
 //! ```
 //!
@@ -172,14 +172,14 @@ impl Objects for Heap {
         }
     }
     fn new_list(&mut self, _: &Language, shape: u64, elements: &[Boxed]) -> u64 {
-        let mut words = vec![LIST, shape, elements.len() as u64, 0];
+        let mut words = vec![LIST, 0, elements.len() as u64, shape];
         words.extend(elements.iter().flatten());
         self.add(words)
     }
     fn list(&self, _: &Language, list: u64) -> Option<(u64, Vec<Boxed>)> {
         let words = self.get(list, LIST)?;
         let elements = words[4..].chunks_exact(2).map(|pair| [pair[0].get(), pair[1].get()]);
-        Some((words[1].get(), elements.take(words[2].get() as usize).collect()))
+        Some((words[3].get(), elements.take(words[2].get() as usize).collect()))
     }
     fn set_element(&mut self, _: &Language, list: u64, index: usize, element: Boxed) {
         if let Some(words) = self.objects.get(&list) {

@@ -223,7 +223,7 @@ impl Native {
         let installed = unsafe {
             self.isolate.install(lowered.image.clone(), &mut |recipe| resolve(&language, heap, recipe))
         };
-        let result = installed.map_err(|error| error.to_string()).and_then(|id| {
+        let result = installed.map_err(|error| error.to_string()).map(|id| {
             machine.candidate = self.isolate.candidates().into_iter().find(|known| known.id() == id);
             let start = machine.candidate.as_ref().map(|candidate| candidate.start()).unwrap_or_default();
             let arguments = world.host.argument_count;
@@ -232,10 +232,10 @@ impl Native {
             self.runloop.set_forced_failure_countdown(settings.fail_every.unwrap_or(0));
             self.runloop.request_poll();
             // SAFETY: the candidate was just installed; the window has room below and above.
-            Ok(unsafe {
+            unsafe {
                 let window = stack.as_mut_ptr().add(ROOM);
                 self.runloop.enter(&mut machine, start as *const u8, window.cast(), arguments)
-            })
+            }
         });
         drop(entries);
         self.isolate.unregister_unit(function.unit, NonNull::from(&cell));
