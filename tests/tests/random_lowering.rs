@@ -11,6 +11,7 @@ use surmise::ir::function::{Entry, Function};
 use surmise::ir::generate::{self, Code, Objects, Outcome, Random, Reach, Trial, World};
 use surmise::ir::language::Language;
 use surmise::ir::text::print_function;
+use surmise::lower::{Lowered, Redirection};
 use surmise::passes::{self, Environment, Fuel};
 use surmise_tests::native::{Ending, Native, RunSettings, describe_ending, fill_slots, unbox_truth};
 use surmise_tests::random::{Seeds, profile};
@@ -40,19 +41,51 @@ fn seen(ending: &Ending, language: &Language, world: &World<'_>) -> String {
 /// The ways to run a function: as it is, with guards that fail, with invalidation. What the evaluator says decides which of
 /// them there are.
 const RUNS: &[RunSettings] = &{
-    const PLAIN: RunSettings = RunSettings { fail_every: None, invalidate_at: None, window_limit: None };
+    const PLAIN: RunSettings = RunSettings {
+        fail_every: None,
+        invalidate_at: None,
+        redirection: Redirection::ReturnAddress,
+        window_limit: None,
+    };
+    const MARKED: RunSettings = RunSettings { redirection: Redirection::Mark, ..PLAIN };
     [
         PLAIN,
+        RunSettings { invalidate_at: Some(1), ..PLAIN },
+        RunSettings { invalidate_at: Some(2), ..PLAIN },
+        RunSettings { invalidate_at: Some(5), ..PLAIN },
         RunSettings { fail_every: Some(1), ..PLAIN },
         RunSettings { fail_every: Some(2), ..PLAIN },
         RunSettings { fail_every: Some(5), ..PLAIN },
         RunSettings { fail_every: Some(11), ..PLAIN },
-        RunSettings { invalidate_at: Some(1), ..PLAIN },
-        RunSettings { invalidate_at: Some(2), ..PLAIN },
-        RunSettings { invalidate_at: Some(4), ..PLAIN },
-        RunSettings { invalidate_at: Some(9), ..PLAIN },
+        MARKED,
+        RunSettings { invalidate_at: Some(1), ..MARKED },
+        RunSettings { invalidate_at: Some(3), ..MARKED },
+        RunSettings { invalidate_at: Some(9), ..MARKED },
     ]
 };
+
+/// What is lowered for a run serves all runs that lowering can't tell from it.
+#[derive(Default)]
+struct MachineCode(Vec<((bool, Redirection), Lowered)>);
+
+impl MachineCode {
+    fn lowered(
+        &mut self,
+        native: &Native,
+        function: &Function,
+        run: RunSettings,
+    ) -> Result<&Lowered, String> {
+        let key = (run.fail_every.is_some(), run.redirection);
+        let index = match self.0.iter().position(|(known, _)| *known == key) {
+            Some(index) => index,
+            None => {
+                self.0.push((key, native.lower(function, run)?));
+                self.0.len() - 1
+            }
+        };
+        Ok(&self.0[index].1)
+    }
+}
 
 /// Compares one function in all ways; what differs, in words. Counts returns, exits, invalidations.
 fn difference(
@@ -61,16 +94,12 @@ fn difference(
     function: &Function,
     counts: &mut [u64; 3],
 ) -> Option<String> {
-    let mut lowered = [None, None];
+    let mut code = MachineCode::default();
     for &run in RUNS {
-        let forced = usize::from(run.fail_every.is_some());
-        if lowered[forced].is_none() {
-            match native.lower(function, run) {
-                Ok(made) => lowered[forced] = Some(made),
-                Err(error) => return Some(error),
-            }
-        }
-        let Some(lowered) = &lowered[forced] else { unreachable!("it was just made") };
+        let lowered = match code.lowered(native, function, run) {
+            Ok(lowered) => lowered,
+            Err(error) => return Some(error),
+        };
         let mut model = world(language, function);
         model.host.invalidate_at = run.invalidate_at;
         let settings = Settings { fail_every: run.fail_every.map(u64::from), step_limit: None };
@@ -143,15 +172,16 @@ fn programs_do_as_machine_code_what_the_interpreter_does() {
             let mut fuel = Fuel::new(random.one_in(4).then(|| random.below(60) as u64));
             let mut environment = Environment { language: &language, profile: &profile, fuel: &mut fuel };
             passes::run_pipeline(&mut function, &mut environment, &[], |_, _| {});
+            let mut code = MachineCode::default();
             for &run in RUNS {
                 let place = || format!("seed {seed}, {entry:?}, {run:?}");
-                let lowered = match native.lower(&function, run) {
+                let lowered = match code.lowered(&native, &function, run) {
                     Ok(lowered) => lowered,
                     Err(error) => panic!("{}: {error}\n{}", place(), print_function(&function, &language)),
                 };
                 let execute = |world: &mut World<'_>| {
                     fill_slots(&function, &language, world);
-                    let mut ending = native.run(&function, &lowered, world, run)?;
+                    let mut ending = native.run(&function, lowered, world, run)?;
                     let is_comparison =
                         |pc: Pc| matches!(trial.program.code.get(pc.0 as usize), Some(Code::JumpIf(..)));
                     unbox_truth(&mut ending, is_comparison);

@@ -7,6 +7,7 @@ use surmise::ir::evaluate::{Datum, Settings, evaluate};
 use surmise::ir::function::Function;
 use surmise::ir::generate::{World, world};
 use surmise::ir::language::Language;
+use surmise::lower::Redirection;
 
 /// No filetest needs more: a function that does not end is an error.
 const STEPS: u64 = 1_000_000;
@@ -72,10 +73,20 @@ impl Run {
     /// What went wrong, or what machine code and evaluator did differently.
     pub fn run(&self, function: &Function, language: &Language) -> Result<String, String> {
         let mut native = Native::new(language)?;
-        let lowered = native.lower(function, self.settings)?;
-        let mut world = self.world(function, language)?;
-        let ending = native.run(function, &lowered, &mut world, self.settings)?;
-        let found = told(&ending, language, &world);
+        let mut run = |redirection| {
+            let settings = RunSettings { redirection, ..self.settings };
+            let lowered = native.lower(function, settings)?;
+            let mut world = self.world(function, language)?;
+            let ending = native.run(function, &lowered, &mut world, settings)?;
+            Ok::<_, String>(told(&ending, language, &world))
+        };
+        let found = run(Redirection::ReturnAddress)?;
+        if self.settings.invalidate_at.is_some() {
+            let marked = run(Redirection::Mark)?;
+            if found != marked {
+                return Err(format!("by return address:\n{found}by mark:\n{marked}"));
+            }
+        }
 
         // The evaluator has no stacks that could be full: where machine code says so, it is believed.
         if self.settings.window_limit.is_none() {

@@ -1,14 +1,13 @@
 //! A host that runs one function's machine code in the world of *mini*, through the runtime that real hosts use.
 //!
 //! At every safepoint each object moves. Polls are always asked for, so that every poll is a safepoint. The n-th safepoint at which
-//! a candidate may be invalid can be made to end in its landing pad.
+//! a candidate may become invalid can be made to deoptimize everything.
 
 use super::heap::Heap;
 use std::sync::Arc;
-use surmise::deopt::context::Context;
+use surmise::deopt::deopt_all::{Reason, Request, Which};
 use surmise::deopt::frames::RootWord;
 use surmise::deopt::host::{Activation, GuestResults, Host, Thrown};
-use surmise::deopt::loaded::Candidate;
 use surmise::deopt::rebuild::RebuildPlan;
 use surmise::deopt::runloop::Runloop;
 use surmise::deopt::table::ExitReason;
@@ -30,8 +29,6 @@ pub struct ModelMachine {
     pub language: Arc<Language>,
     /// Safepoints left until the candidate is invalid.
     pub invalidate_at: Option<u64>,
-    /// What runs: its landing pads are here.
-    pub candidate: Option<Arc<Candidate>>,
     /// The frames that were committed.
     pub committed: Option<(ExitReason, Vec<RebuiltFrame>)>,
     /// What should never happen.
@@ -63,7 +60,7 @@ impl ModelMachine {
         }
         moving.finish();
     }
-    /// After a call in which the candidate may become invalid: rewrites its return address when it is time.
+    /// After a call in which the candidate may become invalid: makes it so when it is time.
     fn count_safepoint(&mut self, runloop: &Runloop<ModelMachine>) {
         runloop.request_poll();
         let Some(left) = &mut self.invalidate_at else { return };
@@ -72,17 +69,11 @@ impl ModelMachine {
             return;
         }
         self.invalidate_at = None;
-        let context: *mut Context = runloop.context();
-        let Some(candidate) = &self.candidate else { return };
-        // SAFETY: compiled code has just called: the return address into its frame stands there.
-        let slot = unsafe { ((*context).exit_stack_pointer - 8) as *mut usize };
-        // SAFETY: as above.
-        let offset = unsafe { *slot } - candidate.start();
-        let site = candidate.call_sites().sites.iter().find(|site| site.return_offset as usize == offset);
-        match site.and_then(|site| site.landing_pad) {
-            // SAFETY: as above; the pad belongs to this call.
-            Some(pad) => unsafe { *slot = candidate.start() + pad as usize },
-            None => self.fault = Some(format!("the call that returns to {offset:#x} has no landing pad")),
+        let request = Request { which: Which::All, reason: Reason::Stress };
+        // SAFETY: a safepoint: compiled code called a function that was declared to run guest code, or polled.
+        let report = unsafe { runloop.isolate().deopt_all(request) };
+        if report.frames != 1 {
+            self.fault = Some(format!("one frame should have been redirected: {report}"));
         }
     }
 

@@ -30,7 +30,7 @@ use surmise::ir::frame_state::When;
 use surmise::ir::function::Function;
 use surmise::ir::generate::{Copier, Objects, World};
 use surmise::ir::language::{Language, Recipe};
-use surmise::lower::{LowerSettings, Lowered, Target, lower};
+use surmise::lower::{LowerSettings, Lowered, Redirection, Target, lower};
 
 /// How a run ended, in terms that both kinds of runs have.
 #[derive(Clone, PartialEq, Debug)]
@@ -144,6 +144,8 @@ pub struct RunSettings {
     pub fail_every: Option<u32>,
     /// The candidate becomes invalid at the n-th safepoint at which it may.
     pub invalidate_at: Option<u64>,
+    /// How it is kept from going on then.
+    pub redirection: Redirection,
     /// Room on the guest stack, in registers from the function's first one.
     pub window_limit: Option<usize>,
 }
@@ -179,7 +181,11 @@ impl Native {
     /// # Errors
     /// What lowering can't express.
     pub fn lower(&self, function: &Function, settings: RunSettings) -> Result<Lowered, String> {
-        let settings = LowerSettings { force_failures: settings.fail_every.is_some(), listing: false };
+        let settings = LowerSettings {
+            force_failures: settings.fail_every.is_some(),
+            listing: false,
+            redirection: settings.redirection,
+        };
         lower(function, &self.language, &settings, &self.target).map_err(|error| error.to_string())
     }
 
@@ -202,7 +208,6 @@ impl Native {
             observations: world.observations.clone(),
             language: language.clone(),
             invalidate_at: settings.invalidate_at,
-            candidate: None,
             committed: None,
             fault: None,
         };
@@ -224,8 +229,9 @@ impl Native {
             self.isolate.install(lowered.image.clone(), &mut |recipe| resolve(&language, heap, recipe))
         };
         let result = installed.map_err(|error| error.to_string()).map(|id| {
-            machine.candidate = self.isolate.candidates().into_iter().find(|known| known.id() == id);
-            let start = machine.candidate.as_ref().map(|candidate| candidate.start()).unwrap_or_default();
+            let candidates = self.isolate.candidates();
+            let start = candidates.iter().find(|known| known.id() == id).map_or(0, |known| known.start());
+            drop(candidates);
             let arguments = world.host.argument_count;
             let end = ROOM + settings.window_limit.unwrap_or(ROOM);
             self.runloop.set_limits(stack[..end].as_mut_ptr_range().end.cast(), 0);
