@@ -218,6 +218,10 @@ impl Opcode {
     pub fn is_terminator(self) -> bool {
         self.effect() == EffectClass::Terminator
     }
+    /// Whether instructions may name it as what proves something: a guard, or a branch in what its first way dominates.
+    pub fn may_prove(self) -> bool {
+        self.is_guard() || self == Opcode::Branch
+    }
     /// Whether it is a guard: an instruction that leaves to the interpreter when a guess fails.
     pub fn is_guard(self) -> bool {
         self.effect() == EffectClass::Guard

@@ -2,6 +2,7 @@
 
 use super::{Report, Rule};
 use crate::analysis::{ControlFlow, Dominators, Positions};
+use crate::opcode::Opcode;
 
 pub(super) fn check(
     report: &mut Report,
@@ -34,11 +35,20 @@ pub(super) fn check(
             }
         }
         for &proof in &data.proofs {
-            if !function.insts[proof].opcode.is_guard() {
-                report.at_inst(Rule::Provenance, block, inst, format!("proof {proof} is no guard"));
+            let by = &function.insts[proof];
+            if !by.opcode.may_prove() {
+                let message = format!("proof {proof} is neither a guard nor a branch");
+                report.at_inst(Rule::Provenance, block, inst, message);
             }
             if !positions.dominates(dominators, proof, inst) {
                 report.at_inst(Rule::Provenance, block, inst, format!("proof {proof} does not dominate it"));
+            }
+            if let (Opcode::Branch, [holds, fails]) = (by.opcode, &by.targets[..]) {
+                let is_only_way = graph.predecessors(holds.block).len() == 1 && holds.block != fails.block;
+                if !is_only_way || !dominators.dominates(holds.block, block) {
+                    let message = format!("the first way of the branch {proof} does not dominate it");
+                    report.at_inst(Rule::Provenance, block, inst, message);
+                }
             }
         }
     }

@@ -36,7 +36,8 @@
 //!     unit). Registers from the start of an open run on are in the window already.
 //! 13. **Effects** (design 5). No effect lies between a resume point and an instruction that may return to it; see [`effects`] for
 //!     what exactly is checked.
-//! 14. **Provenance** (design 6). Proofs are guards and dominate what they prove. An `unbox` without proof is the lifter's word.
+//! 14. **Provenance** (design 6). Proofs are guards, which dominate what they prove, or branches, whose first way, with no other way
+//!     to its target, dominates it. An `unbox` without proof is the lifter's word.
 //! 15. **Window.** Window registers lie in the window, a call's with its arguments. `result_count` follows a call with open
 //!     results in its block, with no other call between.
 //!
@@ -45,9 +46,10 @@
 //!
 //! # Templates ([`verify_template`])
 //!
-//! 16. **Templates.** One block, whose parameters are the operands and the fact's words; it ends with `return` of the
-//!     operation's result (an intrinsic's is `any`). No states, frames, slots, proofs, window registers, polls, operations or
-//!     guest calls; no externs that may run guest code. No guard comes after an effect.
+//! 16. **Templates.** The first block's parameters are the operands and the fact's words; all ways end with `return` of the
+//!     operation's result (an intrinsic's is `any`). Blocks can be reached and make no loops. No states, frames, slots, proofs,
+//!     window registers, polls, operations or guest calls; no externs that may run guest code. Guards are in the first block only,
+//!     and none comes after an effect.
 //!
 //! # Languages ([`verify_language`])
 //!

@@ -30,22 +30,31 @@ pub fn verify_template(
         .retain(|violation| !(violation.rule == Rule::Types && violation.place.starts_with("return")));
     let (dominators, positions) = (Dominators::new(&graph), Positions::new(template));
     dominance::check(&mut report, &graph, &dominators, &positions);
-    let block = template.entry_block();
     let mut effect = false;
-    for (position, &inst) in template.blocks[block].insts.iter().enumerate() {
-        let data = &template.insts[inst];
-        let is_last = position + 1 == template.blocks[block].insts.len();
-        check_inst(&mut report, block, inst, data);
-        if (data.opcode == Opcode::Return) != is_last {
-            report.at_inst(Rule::Templates, block, inst, "a template ends with its only `return`");
+    for &block in &template.layout {
+        let is_first = block == template.entry_block();
+        if !graph.is_reachable(block) {
+            report.add(Rule::Templates, Some(block), String::new(), "nothing leads to this block".to_owned());
         }
-        if data.opcode == Opcode::Return {
-            check_return(&mut report, block, inst, data, result);
+        for &inst in &template.blocks[block].insts {
+            let data = &template.insts[inst];
+            check_inst(&mut report, block, inst, data);
+            if data.opcode == Opcode::Return {
+                check_return(&mut report, block, inst, data, result);
+            }
+            if data.opcode.is_guard() && (effect || !is_first) {
+                report.at_inst(
+                    Rule::Templates,
+                    block,
+                    inst,
+                    "a guard stands in the first block, before any effect",
+                );
+            }
+            if data.targets.iter().any(|target| graph.is_retreating(block, target.block)) {
+                report.at_inst(Rule::Templates, block, inst, "a template makes no loops");
+            }
+            effect |= has_effect(language, data);
         }
-        if effect && data.opcode.is_guard() {
-            report.at_inst(Rule::Templates, block, inst, "an effect comes before this guard");
-        }
-        effect |= has_effect(language, data);
     }
     report.violations
 }
@@ -56,9 +65,6 @@ fn check_form(report: &mut Report, params: &[Type]) {
     let mut wrong = Vec::new();
     if template.entry != Entry::Template {
         wrong.push("the function is no template".to_owned());
-    }
-    if template.layout.len() != 1 {
-        wrong.push(format!("{} blocks instead of one", template.layout.len()));
     }
     let types: Vec<Type> = template.blocks[entry].params.iter().map(|&param| template.ty(param)).collect();
     if types != params {
@@ -92,7 +98,7 @@ fn check_inst(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
     }
     let is_allowed = match data.opcode.effect() {
         EffectClass::Call => data.opcode == Opcode::CallExtern,
-        EffectClass::Terminator => data.opcode == Opcode::Return,
+        EffectClass::Terminator => matches!(data.opcode, Opcode::Return | Opcode::Jump | Opcode::Branch),
         EffectClass::Pure | EffectClass::Read | EffectClass::Write | EffectClass::Guard => {
             !matches!(data.immediate, Immediate::Register(_) | Immediate::Slot(_))
                 && !matches!(data.opcode, Opcode::SelfClosure | Opcode::ArgumentCount)

@@ -271,7 +271,19 @@ const WRONG: &[(Rule, Stage, &str, &str)] = &[
         Rule::Provenance,
         Stage::Specialized,
         "inst9: v1 = iconst 1; v2 = unbox int v0 by inst9; return",
-        "is no guard",
+        "is neither a guard nor a branch",
+    ),
+    (
+        Rule::Provenance,
+        Stage::Specialized,
+        "v1 = is_kind int v0; inst9: branch v1 -> block1, block2; block1: jump block2; block2: v2 = unbox int v0 by inst9; return",
+        "the first way of the branch inst9",
+    ),
+    (
+        Rule::Provenance,
+        Stage::Specialized,
+        "v1 = is_kind int v0; inst9: branch v1 -> block1, block2; block1: return; block2: v2 = unbox int v0 by inst9; return",
+        "the first way of the branch inst9",
     ),
     (
         Rule::Provenance,
@@ -433,11 +445,25 @@ const WRONG_LANGUAGES: &[(Rule, &str, &str)] = &[
         "no variant",
     ),
     (Rule::Templates, "intrinsic late = 9 { case (int) { return v0 } }", "one value of type any"),
-    (Rule::Templates, "intrinsic late = 9 { case (_) { jump block1; block1: return v0 } }", "2 blocks"),
+    (
+        Rule::Templates,
+        "intrinsic late = 9 { case (_) { jump block1; block1: jump block1 } }",
+        "a template makes no loops",
+    ),
+    (
+        Rule::Templates,
+        "intrinsic late = 9 { case (_) { return v0; block1: return v0 } }",
+        "nothing leads to this block",
+    ),
+    (
+        Rule::Templates,
+        "intrinsic late = 9 { case (_) { v1 = is_kind nil v0; branch v1 -> block1, block2; block1: guard_true kind v1; return v0; block2: return v0 } }",
+        "a guard stands in the first block",
+    ),
     (
         Rule::Templates,
         "intrinsic late = 9 { case (table) { v1 = rawconst 0; store Table.shape v0, v1; v2 = bconst true; guard_true shape v2; v3 = box nil; return v3 } }",
-        "an effect comes before",
+        "before any effect",
     ),
     (
         Rule::Templates,

@@ -114,6 +114,10 @@ fn fold_block(
                 replacements.replace(old, new);
             }
             Folded::Instead(data) => {
+                if function.insts[inst].opcode == Opcode::Branch {
+                    // What it proved is proved by what decided it.
+                    proofs.replace(inst, None);
+                }
                 let ty = function.insts[inst].result.map(|result| function.ty(result));
                 let new = function.make_inst(data, ty);
                 kept.push(new);

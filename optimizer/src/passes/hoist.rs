@@ -41,7 +41,7 @@ struct Candidate {
     inside: BitSet<Block>,
     /// Values defined in the loop, those already moved excepted.
     defined: BitSet<Value>,
-    /// Guards still in the loop.
+    /// Guards, and branches, still in the loop: what proves something.
     guards: BitSet<Inst>,
     written: Written,
     /// The state for hoisted guards, made when the first is hoisted.
@@ -75,7 +75,7 @@ fn hoist_from(
             if let Some(result) = function.insts[inst].result {
                 candidate.defined.insert(result);
             }
-            if function.insts[inst].opcode.is_guard() {
+            if function.insts[inst].opcode.may_prove() {
                 candidate.guards.insert(inst);
             }
         }

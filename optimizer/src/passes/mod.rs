@@ -80,6 +80,12 @@ pub const PASSES: &[Pass] = &[
         purpose: "generic operations become their cases, with guards for what the log saw",
     },
     Pass {
+        name: "settle",
+        run: specialize::settle,
+        optional: true,
+        purpose: "operations that were left become the cases that are proved by now",
+    },
+    Pass {
         name: "fold",
         run: fold::run,
         optional: true,
@@ -124,7 +130,7 @@ pub const PIPELINE: &[(&str, &str)] = &[
     ("fold", "box and unbox pairs between neighbouring cases meet"),
     ("unbox_params", "needs the boxes in front of jumps that specialize left there"),
     ("fold", "guards on parameters that are now unboxed fold away"),
-    ("specialize", "once more: the kinds of more operands are proved now"),
+    ("settle", "the kinds of more operands are proved now"),
     ("fold", "as behind the first"),
     ("unbox_params", "as behind the first"),
     ("fold", "as behind the first"),

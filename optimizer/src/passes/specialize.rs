@@ -6,6 +6,9 @@
 //! template's later instructions.
 //!
 //! * Operands: the first case whose patterns are proved, or seen and not refused, is inlined.
+//! * Several behaviours at one site (up to [`BEHAVIOURS_PER_SITE`]), or one that has failed as a guess: a chain of cases. Each tests
+//!   what it needs; what fails goes to the next; the last one is guarded, or is the operation itself once such guards have failed.
+//!   In a chain, what a test proves is proved by its branch.
 //! * Results of calls and of operations that read memory are guarded to be of the kind that was seen, with the state *after*
 //!   the bytecode instruction and the value as pending result. Those guards, and those of arguments, exist only to know more:
 //!   `dead_code` removes them when nothing depends on them. Guards of operands stay, since they also prove that the operation
@@ -14,33 +17,49 @@
 //! * Calls of closures go through the unit's entry cell; calls of known natives become the intrinsic's case.
 
 use super::{Environment, edit};
-use crate::profile::SiteProfile;
+use crate::profile::{SiteProfile, UnitProfile};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
-use surmise_ir::function::{Entry, Function, Immediate, InstData, ValueDef, Wanted};
+use surmise_ir::function::{BlockCall, Entry, Function, Immediate, InstData, ValueDef, Wanted};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{Case, Language, OperandPattern, Recipe, WordUse};
 use surmise_ir::opcode::Opcode;
 use surmise_ir::types::Type;
 
+/// How many behaviours of one site get code of their own: beyond, tests cost more than the host's function, which has a cache.
+const BEHAVIOURS_PER_SITE: usize = 4;
+
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
+    walk(function, environment.language, environment.profile, environment.fuel);
+}
+
+/// Operations that were left get the cases that are proved by now: nothing more is guessed.
+pub fn settle(function: &mut Function, environment: &mut Environment<'_>) {
+    let failed = environment.profile.failed.clone();
+    let profile = UnitProfile { failed, ..UnitProfile::default() };
+    walk(function, environment.language, &profile, environment.fuel);
+}
+
+fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fuel: &mut super::Fuel) {
     let flow = ControlFlow::new(function);
     let dominators = Dominators::new(&flow);
     let entry = function.entry_block();
     let mut walk = Walk {
-        language: environment.language,
-        profile: environment.profile,
-        fuel: environment.fuel,
+        language,
+        profile,
+        fuel,
         function,
         flow: &flow,
         renamed: FxHashMap::default(),
         undo: Vec::new(),
         mapped_states: FxHashMap::default(),
         out: Vec::new(),
+        current: entry,
+        tails: FxHashMap::default(),
         well_seen: false,
     };
     walk.well_seen = walk.is_well_seen();
@@ -65,7 +84,7 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
 
 struct Walk<'a, 'b> {
     language: &'a Language,
-    profile: &'a crate::profile::UnitProfile,
+    profile: &'a UnitProfile,
     fuel: &'b mut super::Fuel,
     function: &'b mut Function,
     flow: &'b ControlFlow,
@@ -77,6 +96,10 @@ struct Walk<'a, 'b> {
     mapped_states: FxHashMap<FrameStateId, ()>,
     /// The current block's new instructions.
     out: Vec<Inst>,
+    /// The block that is being filled.
+    current: Block,
+    /// For blocks that were split: the block that has the terminator now.
+    tails: FxHashMap<Block, Block>,
     well_seen: bool,
 }
 
@@ -84,6 +107,32 @@ struct Walk<'a, 'b> {
 struct Choice<'a> {
     case: &'a Case,
     words: SmallVec<[u32; 4]>,
+}
+
+/// What becomes of one operation.
+struct Plan<'a> {
+    /// Cases in the order in which they are tried.
+    choices: SmallVec<[Choice<'a>; 4]>,
+    /// Whether the last of them is guarded; otherwise the operation itself comes behind it.
+    leaves: bool,
+}
+
+/// What stands for what in an inlined template.
+#[derive(Default)]
+struct TemplateCopy {
+    values: FxHashMap<Value, Value>,
+    blocks: FxHashMap<Block, Block>,
+    /// What proves what comes next. Only a template's first block has guards.
+    proofs: SmallVec<[Inst; 2]>,
+}
+
+/// Where a failing test goes.
+#[derive(Clone, Copy)]
+enum Otherwise {
+    /// To the interpreter.
+    Leave(FrameStateId),
+    /// To the next case.
+    GoTo(Block),
 }
 
 impl<'a> Walk<'a, '_> {
@@ -134,7 +183,32 @@ impl<'a> Walk<'a, '_> {
         inst
     }
 
+    /// Ends the current block and goes on with another one.
+    fn go_on_in(&mut self, block: Block) {
+        self.function.blocks[self.current].insts = std::mem::take(&mut self.out);
+        self.current = block;
+    }
+    fn add_block(&mut self) -> Block {
+        self.function.add_block()
+    }
+    fn jump(&mut self, to: Block, args: &[Value]) {
+        let mut jump = InstData::new(Opcode::Jump, &[], Immediate::None);
+        jump.targets.push(BlockCall { block: to, args: SmallVec::from_slice(args) });
+        self.emit(jump);
+    }
+    /// Goes on in a new block if the condition holds. Returns the branch, which proves it there.
+    fn branch(&mut self, condition: Value, otherwise: Block) -> Inst {
+        let mut branch = InstData::new(Opcode::Branch, &[condition], Immediate::None);
+        let holds = self.add_block();
+        branch.targets.push(BlockCall { block: holds, args: SmallVec::new() });
+        branch.targets.push(BlockCall { block: otherwise, args: SmallVec::new() });
+        let branch = self.emit(branch);
+        self.go_on_in(holds);
+        branch
+    }
+
     fn block(&mut self, block: Block) {
+        self.current = block;
         self.out = Vec::with_capacity(self.function.blocks[block].insts.len() * 2);
         for inst in std::mem::take(&mut self.function.blocks[block].insts) {
             self.map_state(self.function.insts[inst].state);
@@ -155,7 +229,10 @@ impl<'a> Walk<'a, '_> {
                 break;
             }
         }
-        self.function.blocks[block].insts = std::mem::take(&mut self.out);
+        self.function.blocks[self.current].insts = std::mem::take(&mut self.out);
+        if self.current != block {
+            self.tails.insert(block, self.current);
+        }
     }
 
     /// Keeps a poll; behind it, arguments (at the entry) or loop variables (at a loop's header) are guarded to be what they were
@@ -190,6 +267,7 @@ impl<'a> Walk<'a, '_> {
         let ValueDef::Param(block, position) = self.function.values[param].def else { return false };
         self.flow.predecessors(block).iter().any(|&from| {
             // A block whose instructions are being rewritten has none: what it passes round is not known yet.
+            let from = self.tails.get(&from).copied().unwrap_or(from);
             let Some(inst) = self.function.terminator(from) else { return false };
             let targets = self.function.insts[inst].targets.iter().filter(|target| target.block == block);
             targets.into_iter().any(|target| {
@@ -212,6 +290,28 @@ impl<'a> Walk<'a, '_> {
         payload.unwrap_or(boxed)
     }
 
+    /// Tests a boxed value to be of a kind and makes it known as such in what follows. Returns the payload, or for kinds without
+    /// one the value itself.
+    fn test_kind(&mut self, value: Value, kind: KindId, reason: GuardReason, otherwise: Otherwise) -> Value {
+        let next = match otherwise {
+            Otherwise::Leave(state) => return self.guard_kind(value, kind, reason, state),
+            Otherwise::GoTo(next) => next,
+        };
+        let is_kind = self.emit(InstData::new(Opcode::IsKind, &[value], Immediate::Kind(kind)));
+        let is_kind = self.function.result(is_kind);
+        let branch = self.branch(is_kind, next);
+        let payload = self.language.kinds[kind].payload.map(|_| {
+            let mut unbox = InstData::new(Opcode::Unbox, &[value], Immediate::Kind(kind));
+            unbox.proofs.push(branch);
+            let unbox = self.emit(unbox);
+            self.function.result(unbox)
+        });
+        let boxed = self.emit(InstData::new(Opcode::Box, payload.as_slice(), Immediate::Kind(kind)));
+        let boxed = self.function.result(boxed);
+        self.rename(value, boxed);
+        payload.unwrap_or(boxed)
+    }
+
     fn proved_kind(&self, value: Value) -> Option<KindId> {
         match self.function.def_with(value, Opcode::Box)?.immediate {
             Immediate::Kind(kind) => Some(kind),
@@ -226,6 +326,80 @@ impl<'a> Walk<'a, '_> {
             .unwrap_or(value)
     }
 
+    /// What to make of an operation: the first case that is proved, or seen and not refused; or else a chain.
+    fn plan(
+        &self,
+        cases: &'a [Case],
+        args: &[Value],
+        pc: Pc,
+        site: Option<&'a SiteProfile>,
+    ) -> Option<Plan<'a>> {
+        if let Some(choice) = self.choose(cases, args, pc, site) {
+            return Some(Plan { choices: smallvec![choice], leaves: true });
+        }
+        let site = site?;
+        let mut choices: SmallVec<[Choice<'a>; 4]> = SmallVec::new();
+        let mut covers_all = !site.overflowed;
+        // The most frequent behaviours first. What was seen as often keeps the order in which it came up.
+        if site.facts.is_empty() {
+            let mut seen: SmallVec<[_; 8]> = site.operands.iter().collect();
+            seen.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            for (kinds, _) in seen {
+                match cases.iter().find(|case| self.fits(case, args, None, |index| kinds.get(index).copied()))
+                {
+                    Some(case) if choices.len() < BEHAVIOURS_PER_SITE => {
+                        choices.push(Choice { case, words: SmallVec::new() });
+                    }
+                    _ => covers_all = false,
+                }
+            }
+        } else {
+            let mut seen: SmallVec<[_; 8]> = site.facts.iter().collect();
+            seen.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            for ((variant, words), _) in seen {
+                let fact = Some((*variant, words.len()));
+                match cases.iter().find(|case| self.fits(case, args, fact, |index| site.operand_kind(index)))
+                {
+                    Some(case) if choices.len() < BEHAVIOURS_PER_SITE => {
+                        let used = if case.variant.is_some() { case.words.len() } else { 0 };
+                        let words = words.iter().copied().take(used).collect();
+                        choices.push(Choice { case, words });
+                    }
+                    _ => covers_all = false,
+                }
+            }
+        }
+        if choices.is_empty() {
+            return None;
+        }
+        let may_leave = choices.iter().all(|choice| {
+            !self.is_template_refused(choice.case, pc)
+                && (choice.case.variant.is_none() || !self.is_case_refused(pc))
+        });
+        let leaves = covers_all && may_leave && !self.profile.is_refused(pc, GuardReason::Kind);
+        Some(Plan { choices, leaves })
+    }
+    /// Whether a case is for this fact and these operands.
+    fn fits(
+        &self,
+        case: &Case,
+        args: &[Value],
+        fact: Option<(u8, usize)>,
+        seen: impl Fn(usize) -> Option<KindId>,
+    ) -> bool {
+        let fits_fact = match (case.variant, fact) {
+            (None, _) => case.words.is_empty(),
+            (Some(variant), Some((seen, words))) => variant == seen && words >= case.words.len(),
+            (Some(_), None) => false,
+        };
+        fits_fact
+            && case.operands.len() == args.len()
+            && case.operands.iter().zip(args).enumerate().all(|(index, (&pattern, &arg))| match pattern {
+                OperandPattern::Anything => true,
+                OperandPattern::Kind(kind) => self.proved_kind(arg).or_else(|| seen(index)) == Some(kind),
+            })
+    }
+
     /// The first case that is proved, or seen and not refused.
     fn choose(
         &self,
@@ -235,33 +409,22 @@ impl<'a> Walk<'a, '_> {
         site: Option<&SiteProfile>,
     ) -> Option<Choice<'a>> {
         cases.iter().find_map(|case| {
-            if case.operands.len() != args.len() || self.is_template_refused(case, pc) {
+            if self.is_template_refused(case, pc) {
                 return None;
             }
             let mut words = SmallVec::new();
-            if let Some(variant) = case.variant {
-                let (seen, fact) = site?.fact()?;
-                if *seen != variant || fact.len() < case.words.len() || self.is_case_refused(pc) {
+            let mut fact = None;
+            if case.variant.is_some() {
+                let (seen, known) = site?.fact()?;
+                if self.is_case_refused(pc) {
                     return None;
                 }
-                words.extend(fact.iter().copied().take(case.words.len()));
-            } else if !case.words.is_empty() {
-                return None;
+                fact = Some((*seen, known.len()));
+                words.extend(known.iter().copied().take(case.words.len()));
             }
-            for (index, (&pattern, &arg)) in case.operands.iter().zip(args).enumerate() {
-                let OperandPattern::Kind(kind) = pattern else { continue };
-                let matches = match self.proved_kind(arg) {
-                    Some(proved) => proved == kind,
-                    None => {
-                        site.and_then(|site| site.operand_kind(index)) == Some(kind)
-                            && !self.profile.is_refused(pc, GuardReason::Kind)
-                    }
-                };
-                if !matches {
-                    return None;
-                }
-            }
-            Some(Choice { case, words })
+            let is_refused = self.profile.is_refused(pc, GuardReason::Kind);
+            let seen = |index| site.and_then(|site| site.operand_kind(index)).filter(|_| !is_refused);
+            self.fits(case, args, fact, seen).then_some(Choice { case, words })
         })
     }
     fn is_case_refused(&self, pc: Pc) -> bool {
@@ -291,15 +454,14 @@ impl<'a> Walk<'a, '_> {
         &mut self,
         choice: &Choice<'a>,
         args: &[Value],
-        state: FrameStateId,
+        otherwise: Otherwise,
         first_proofs: &[Inst],
     ) -> Option<Value> {
         let case = choice.case;
         let template = &case.template;
-        let mut values: FxHashMap<Value, Value> = FxHashMap::default();
-        let mut insts: FxHashMap<Inst, Inst> = FxHashMap::default();
-        let block = template.entry_block();
-        let params = &template.blocks[block].params;
+        let mut copy = TemplateCopy { proofs: SmallVec::from_slice(first_proofs), ..TemplateCopy::default() };
+        let entry = template.entry_block();
+        let params = &template.blocks[entry].params;
         for (index, (&pattern, &arg)) in case.operands.iter().zip(args).enumerate() {
             let value = match pattern {
                 OperandPattern::Anything => self.known(arg),
@@ -313,11 +475,11 @@ impl<'a> Walk<'a, '_> {
                             payload
                         }
                         // Another kind is proved only where the log is wrong about the site: then the guard leaves for good.
-                        _ => self.guard_kind(arg, kind, GuardReason::Kind, state),
+                        _ => self.test_kind(arg, kind, GuardReason::Kind, otherwise),
                     }
                 }
             };
-            values.insert(params[index], value);
+            copy.values.insert(params[index], value);
         }
         for (index, (&word_use, &word)) in case.words.iter().zip(&choice.words).enumerate() {
             let value = match word_use {
@@ -326,36 +488,187 @@ impl<'a> Walk<'a, '_> {
                 }
                 WordUse::Slot(class) => self.emit_slot(Recipe { class, words: [u64::from(word), 0] }),
             };
-            values.insert(params[case.operands.len() + index], self.function.result(value));
+            copy.values.insert(params[case.operands.len() + index], self.function.result(value));
         }
-        let mut proofs: SmallVec<[Inst; 2]> = SmallVec::from_slice(first_proofs);
+        if template.layout.len() == 1 {
+            return self.inline_block(template, entry, &mut copy, otherwise);
+        }
+        self.inline_blocks(template, &mut copy, otherwise)
+    }
+
+    /// A template with several blocks: what they return meets in a new block.
+    fn inline_blocks(
+        &mut self,
+        template: &Function,
+        copy: &mut TemplateCopy,
+        otherwise: Otherwise,
+    ) -> Option<Value> {
+        for &block in &template.layout[1..] {
+            let made = self.add_block();
+            self.function.blocks[made].cold = template.blocks[block].cold;
+            for &param in &template.blocks[block].params {
+                let value = self.function.add_param(made, template.ty(param));
+                copy.values.insert(param, value);
+            }
+            copy.blocks.insert(block, made);
+        }
+        let end = self.add_block();
+        let mut result = None;
+        let flow = ControlFlow::new(template);
+        for block in flow.reverse_post_order() {
+            if let Some(&made) = copy.blocks.get(&block) {
+                self.go_on_in(made);
+            }
+            let value = self.inline_block(template, block, copy, otherwise);
+            let terminator = template.terminator(block).map(|inst| &template.insts[inst]);
+            match terminator {
+                Some(data) if data.opcode == Opcode::Return => {
+                    if let (Some(value), None) = (value, result) {
+                        let ty = self.function.ty(value);
+                        result = Some(self.function.add_param(end, ty));
+                    }
+                    self.jump(end, value.as_slice());
+                }
+                Some(data) => {
+                    let mut data = data.clone();
+                    data.map_operands(|value| copy.values[&value]);
+                    for target in &mut data.targets {
+                        target.block = copy.blocks[&target.block];
+                    }
+                    self.emit(data);
+                }
+                None => unreachable!("the verifier checked the template"),
+            }
+        }
+        self.go_on_in(end);
+        result
+    }
+
+    /// The instructions of a template's block but for its terminator. Returns what it returns.
+    fn inline_block(
+        &mut self,
+        template: &Function,
+        block: Block,
+        copy: &mut TemplateCopy,
+        otherwise: Otherwise,
+    ) -> Option<Value> {
         for &inst in &template.blocks[block].insts {
             let source = &template.insts[inst];
-            if source.opcode == Opcode::Return {
-                return source.args.first().map(|value| values[value]);
+            if source.opcode.is_terminator() {
+                return source
+                    .args
+                    .first()
+                    .filter(|_| source.opcode == Opcode::Return)
+                    .map(|value| copy.values[value]);
             }
             let mut data = source.clone();
-            data.map_operands(|value| values[&value]);
+            data.map_operands(|value| copy.values[&value]);
             if let Immediate::Slot(slot) = data.immediate {
                 let recipe = template.slots[slot];
                 data.immediate = Immediate::Slot(self.function.slot(recipe));
             }
-            if data.opcode.is_guard() {
-                data.state = Some(state);
-            }
-            data.proofs = proofs.clone();
-            let old_result = data.result;
+            data.proofs = copy.proofs.clone();
             data.result = None;
-            let new = self.emit(data);
-            if source.opcode.is_guard() && source.result.is_none() {
-                proofs.push(new);
+            let result = match otherwise {
+                Otherwise::GoTo(next) if source.opcode.is_guard() => self.test(data, next, &mut copy.proofs),
+                Otherwise::Leave(state) if source.opcode.is_guard() => {
+                    data.state = Some(state);
+                    let new = self.emit(data);
+                    if source.result.is_none() {
+                        copy.proofs.push(new);
+                    }
+                    self.function.insts[new].result
+                }
+                _ => {
+                    let new = self.emit(data);
+                    self.function.insts[new].result
+                }
+            };
+            if let (Some(old), Some(new)) = (source.result, result) {
+                copy.values.insert(old, new);
             }
-            if let Some(old) = old_result {
-                values.insert(old, self.function.result(new));
-            }
-            insts.insert(inst, new);
         }
         None
+    }
+
+    /// A guard as a test that goes to the next case. Returns what the guard would give.
+    fn test(&mut self, guard: InstData, next: Block, proofs: &mut SmallVec<[Inst; 2]>) -> Option<Value> {
+        let value = guard.args[0];
+        let condition = match (guard.opcode, guard.immediate) {
+            (Opcode::GuardKind | Opcode::GuardNotKind, Immediate::KindReason(kind, _)) => {
+                let mut is_kind = InstData::new(Opcode::IsKind, &[value], Immediate::Kind(kind));
+                is_kind.proofs = guard.proofs.clone();
+                let is_kind = self.emit(is_kind);
+                self.function.result(is_kind)
+            }
+            _ => value,
+        };
+        let condition = if matches!(guard.opcode, Opcode::GuardFalse | Opcode::GuardNotKind) {
+            let not = self.emit(InstData::new(Opcode::Bnot, &[condition], Immediate::None));
+            self.function.result(not)
+        } else {
+            condition
+        };
+        let branch = self.branch(condition, next);
+        proofs.push(branch);
+        match (guard.opcode, guard.immediate) {
+            (Opcode::GuardKind, Immediate::KindReason(kind, _)) => {
+                self.language.kinds[kind].payload?;
+                let mut unbox = InstData::new(Opcode::Unbox, &[value], Immediate::Kind(kind));
+                unbox.proofs = proofs.clone();
+                let unbox = self.emit(unbox);
+                self.function.insts[unbox].result
+            }
+            (Opcode::GuardNotKind, _) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A plan's cases one behind the other; all results meet in a new block, where the walk goes on.
+    fn chain(&mut self, plan: &Plan<'a>, inst: Inst, data: &InstData, state: FrameStateId) -> Option<Value> {
+        if let ([only], true) = (&plan.choices[..], plan.leaves) {
+            return self.inline(only, &data.args, Otherwise::Leave(state), &[]);
+        }
+        self.guard_common_kinds(plan, data, state);
+        let end = self.add_block();
+        let result = data.result.map(|result| {
+            let ty = self.function.ty(result);
+            self.function.add_param(end, ty)
+        });
+        for (index, choice) in plan.choices.iter().enumerate() {
+            let is_last = plan.leaves && index + 1 == plan.choices.len();
+            let next = (!is_last).then(|| self.add_block());
+            let mark = self.undo.len();
+            let value =
+                self.inline(choice, &data.args, next.map_or(Otherwise::Leave(state), Otherwise::GoTo), &[]);
+            let value = if result.is_some() { value } else { None };
+            self.jump(end, value.as_slice());
+            self.undo_to(mark);
+            self.go_on_in(next.unwrap_or(end));
+        }
+        if !plan.leaves {
+            self.out.push(inst);
+            self.jump(end, data.result.as_slice());
+            self.go_on_in(end);
+        }
+        result
+    }
+
+    /// Operands of which all cases of a plan ask the same kind are guarded once, before the cases.
+    fn guard_common_kinds(&mut self, plan: &Plan<'a>, data: &InstData, state: FrameStateId) {
+        if !plan.leaves {
+            return;
+        }
+        for (index, &arg) in data.args.iter().enumerate() {
+            let mut patterns = plan.choices.iter().map(|choice| choice.case.operands[index]);
+            let Some(OperandPattern::Kind(kind)) = patterns.next() else { continue };
+            let arg = self.known(arg);
+            if patterns.all(|pattern| pattern == OperandPattern::Kind(kind))
+                && self.proved_kind(arg).is_none()
+            {
+                self.guard_kind(arg, kind, GuardReason::Kind, state);
+            }
+        }
     }
     fn emit_slot(&mut self, recipe: Recipe) -> Inst {
         let slot = self.function.slot(recipe);
@@ -389,21 +702,20 @@ impl<'a> Walk<'a, '_> {
             self.out.push(inst);
             return true;
         }
-        let choice = self.choose(&operation.cases, &data.args, pc, site);
-        if choice.is_none() && self.is_never_reached(pc, site) {
-            return self.deoptimize(state);
-        }
-        let value = match choice {
-            Some(choice) => {
-                let needs_site = choice.case.variant.is_some()
+        let plan = self.plan(&operation.cases, &data.args, pc, site);
+        let rests_on_log = plan.as_ref().is_none_or(|plan| {
+            plan.choices.iter().any(|choice| {
+                choice.case.variant.is_some()
                     || choice.case.operands.iter().zip(&data.args).any(|(&pattern, &arg)| {
                         pattern != OperandPattern::Anything && self.proved_kind(self.known(arg)).is_none()
-                    });
-                if needs_site && self.is_never_reached(pc, site) {
-                    return self.deoptimize(state);
-                }
-                self.inline(&choice, &data.args, state, &[])
-            }
+                    })
+            })
+        });
+        if rests_on_log && self.is_never_reached(pc, site) {
+            return self.deoptimize(state);
+        }
+        let value = match plan {
+            Some(plan) => self.chain(&plan, inst, &data, state),
             None => {
                 self.out.push(inst);
                 data.result
@@ -515,7 +827,7 @@ impl<'a> Walk<'a, '_> {
         let mut guard = InstData::new(Opcode::GuardTrue, &[same], Immediate::Reason(GuardReason::Callee));
         guard.state = Some(state);
         let guard = self.emit(guard);
-        let value = self.inline(&choice, args, state, &[guard]);
+        let value = self.inline(&choice, args, Otherwise::Leave(state), &[guard]);
         Some(if data.result.is_some() { value } else { None })
     }
 }

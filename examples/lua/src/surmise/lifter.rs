@@ -4,7 +4,8 @@
 //! read on any thread. Each bytecode instruction becomes at most one operation of the language (`language.sir`); registers
 //! become SSA values in the builder. Constants of the heap, caches and child prototypes are spesh slots with recipes.
 //!
-//! Not lifted, so left to the interpreter: functions with to-be-closed variables, and entries by call into variadic
+//! A to-be-closed variable that holds something to close leaves to the interpreter, and frames that have one are not entered at
+//! their loops: compiled frames have nothing to close. Not lifted, so left to the interpreter, are entries by call into variadic
 //! functions (their loops are lifted).
 
 use smallvec::SmallVec;
@@ -262,9 +263,6 @@ impl UnitSource for Snapshot {
         })
     }
     fn lift(&self, language: &Language, entry: Entry) -> Result<Function, LiftError> {
-        if self.code.iter().any(|instruction| matches!(instruction.op, Op::ToBeClosed | Op::Close)) {
-            return Err(LiftError("to-be-closed variables".to_owned()));
-        }
         if entry == Entry::Call && self.is_vararg {
             return Err(LiftError("entry of a variadic function".to_owned()));
         }
@@ -395,6 +393,7 @@ impl<'a> Lifter<'a> {
                     leaders[target(pc, instruction) as usize] = true
                 }
                 Op::LoadFalseSkip => leaders[pc as usize + 2] = true,
+                Op::ToBeClosed => leaders[pc as usize + 1] = true,
                 op if is_conditional(op) => {
                     leaders[target(pc, instruction) as usize] = true;
                     leaders[pc as usize + 1] = true;
@@ -778,22 +777,17 @@ impl<'a> Lifter<'a> {
             LessInt | LessEqualInt | GreaterInt | GreaterEqualInt => self.compare_int(pc, i),
             Call => self.call(i),
             TailCall => self.tail_call(i),
-            Return => {
-                if i.c != 0 {
-                    return Err(LiftError("to-be-closed variables".to_owned()));
+            Return => match (i.b, self.open.take()) {
+                (0, Some((start, count))) => self.return_open(i.a, start, count),
+                (0, None) => {
+                    return Err(LiftError(format!("open return without an open list at pc {pc}")));
                 }
-                match (i.b, self.open.take()) {
-                    (0, Some((start, count))) => self.return_open(i.a, start, count),
-                    (0, None) => {
-                        return Err(LiftError(format!("open return without an open list at pc {pc}")));
-                    }
-                    (count, _) => {
-                        let values: Vec<Value> =
-                            (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
-                        self.builder.return_(&values);
-                    }
+                (count, _) => {
+                    let values: Vec<Value> =
+                        (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
+                    self.builder.return_(&values);
                 }
-            }
+            },
             ReturnNone => self.builder.return_(&[]),
             ReturnOne => {
                 let value = self.read(i.a);
@@ -805,12 +799,7 @@ impl<'a> Lifter<'a> {
                 let closing = self.read(i.a + 3);
                 let absent = self.builder.value(Opcode::IsKind, &[closing], Immediate::Kind(self.names.nil));
                 let ok = self.block_at(target(pc, i));
-                let other = self.builder.create_block();
-                self.builder.branch(absent, ok, other);
-                self.builder.switch_to(other);
-                self.builder.seal(other);
-                self.place(pc);
-                self.builder.deoptimize(GuardReason::Condition);
+                self.leave_unless(pc, absent, ok);
             }
             ForCall => self.for_call(i),
             ForGenericLoop => {
@@ -821,9 +810,27 @@ impl<'a> Lifter<'a> {
             }
             Closure => self.closure(i),
             VarArg => self.varargs(i),
-            ToBeClosed | Close => return Err(LiftError("to-be-closed variables".to_owned())),
+            ToBeClosed => {
+                let variable = self.read(i.a);
+                let falsy = self.value("truthy", &[variable]);
+                let falsy = self.builder.value(Opcode::Bnot, &[falsy], Immediate::None);
+                let ok = self.block_at(pc + 1);
+                self.leave_unless(pc, falsy, ok);
+            }
+            // Frames with something to close are not compiled ones.
+            Close => {}
         }
         Ok(())
+    }
+
+    /// Goes on in a block if the condition holds, and in the interpreter, before the instruction, if not.
+    fn leave_unless(&mut self, pc: u32, condition: Value, block: Block) {
+        let other = self.builder.create_block();
+        self.builder.branch(condition, block, other);
+        self.builder.switch_to(other);
+        self.builder.seal(other);
+        self.place(pc);
+        self.builder.deoptimize(GuardReason::Condition);
     }
 
     /// A register's cell as an object. The register of a captured variable always holds a cell.
