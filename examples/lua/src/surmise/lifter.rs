@@ -1038,6 +1038,14 @@ impl<'a> Lifter<'a> {
     }
     fn for_call(&mut self, i: Instruction) {
         let (iterator, state, control) = (self.read(i.a), self.read(i.a + 1), self.read(i.a + 2));
+        if i.c > 2 {
+            // A step without a call gives two values at most.
+            self.builder.pin_state();
+            let nil = self.builder.boxed(self.names.nil, None);
+            for register in i.a + 6..i.a + 4 + i.c {
+                self.store_window(register, nil);
+            }
+        }
         let to = self.window(i.a + 4);
         let wanted = self.int(i.c.into());
         let first = self.value("for_call", &[iterator, state, control, to, wanted]);
