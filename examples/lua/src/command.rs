@@ -143,6 +143,7 @@ fn run(options: &Options, config: Config) -> u8 {
             }
         }
     }
+    state.close();
     state.flush_output();
     // Files that the program left open.
     state.libraries.streams.flush();

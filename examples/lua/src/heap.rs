@@ -63,6 +63,12 @@ pub struct OutOfMemory;
 
 /// A table's array part has cards from this capacity on; smaller ones are scanned whole when their table is remembered.
 pub(crate) const CARDED_CAPACITY: u32 = 1024;
+/// In [`Heap::requested`]: nothing is to be collected, but there are finalizers to be called.
+pub const FINALIZERS_ONLY: u8 = 2;
+/// With weak tables or finalizers in use, a full collection is due when so many times the old space's size, and so many bytes at
+/// least, were allocated in the nursery since the last one. What is dead is found in time though the old space does not grow, and
+/// marking it costs a fraction of that allocation.
+const WATCHED_GROWTH: (u64, u64) = (4, 16 << 20);
 /// Buffers above this are never made in the nursery: copying them costs more than the old space does.
 const YOUNG_BUFFER_LIMIT: usize = 16 << 10;
 // A carded buffer is always old.
@@ -77,7 +83,8 @@ pub struct Heap {
     pub next: *mut u8,
     /// End of the nursery.
     pub end: *mut u8,
-    /// Not zero: the interpreter is to call [`Heap::collect`] at the next safepoint.
+    /// Not zero: the interpreter is to call [`Heap::collect`] at the next safepoint, or, if this is [`FINALIZERS_ONLY`], finalizers
+    /// at the next one where guest code may run.
     pub requested: u8,
     /// Not zero: [`Heap::take_finalizable`] has something.
     pub finalizers_pending: u8,
@@ -108,6 +115,12 @@ pub struct Heap {
     /// Objects before this place in `finalizable` are old.
     finalizable_old: usize,
     to_finalize: VecDeque<*mut Header>,
+    /// Whether the state is being closed.
+    is_closing: bool,
+    /// Whether there were weak tables, or tables with finalizers.
+    watched: bool,
+    /// Bytes allocated in the nursery until the last full collection.
+    allocated_at_full: u64,
     next_identity: u32,
     settings: HeapSettings,
     statistics: HeapStatistics,
@@ -147,6 +160,9 @@ impl Heap {
             finalizable: Vec::new(),
             finalizable_old: 0,
             to_finalize: VecDeque::new(),
+            is_closing: false,
+            watched: false,
+            allocated_at_full: 0,
             next_identity: 0,
             settings,
             statistics: HeapStatistics::default(),
@@ -201,10 +217,17 @@ impl Heap {
             return self.collect_full(roots);
         }
         self.collect_minor(roots);
-        if self.old.bytes + self.shapes.bytes > self.old.threshold {
+        if self.old.bytes + self.shapes.bytes > self.old.threshold || self.is_watch_due() {
             return self.collect_full(roots);
         }
         Ok(())
+    }
+
+    /// Whether weak tables and finalizers ask for a full collection.
+    fn is_watch_due(&self) -> bool {
+        let (times, least) = WATCHED_GROWTH;
+        let allocated = self.statistics.young_allocated_bytes - self.allocated_at_full;
+        self.watched && allocated > (self.old.bytes as u64 * times).max(least)
     }
 
     /// The identity hash of an object: given out at first use, never 0, unchanged when the object moves.

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod command;
 pub mod compiler;
 pub mod error;
+pub mod finalizers;
 pub mod handler;
 pub mod heap;
 pub mod interpreter;

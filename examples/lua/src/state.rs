@@ -80,6 +80,10 @@ pub struct State {
     pub output_is_terminal: bool,
     /// Surmise, if it is plugged in.
     pub surmise: Option<Box<crate::surmise::Connection>>,
+    /// What a program has set about the collector.
+    pub collector: crate::finalizers::Collector,
+    /// Warnings.
+    pub warnings: crate::lib::warn::Warnings,
     /// Whether some unit is being logged: the logging run loop runs.
     pub logging: bool,
     /// Native stack addresses below this are reserved for what runs on top of compiled code.
@@ -189,6 +193,8 @@ impl State {
             libraries: Default::default(),
             scratch: Vec::new(),
             surmise: None,
+            collector: Default::default(),
+            warnings: Default::default(),
             logging: false,
             native_limit: 0,
             output: Vec::new(),

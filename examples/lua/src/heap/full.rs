@@ -49,6 +49,7 @@ impl Heap {
         });
         self.strings.begin_sweep();
         self.old.sweep(&mut Survivors(&mut self.strings));
+        self.allocated_at_full = self.statistics.young_allocated_bytes;
         let live = self.old.bytes + self.shapes.bytes;
         self.old.threshold = (live / 100)
             .saturating_mul(self.settings.full_growth_percent)

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::{Heap, POISON, Roots, Visitor};
 use crate::object::{
-    Buffer, CARD_VALUES, Cell, FLAG_LISTED, FLAG_OLD, FLAG_REMEMBERED, Header, LuaClosure, NO_OWNER_INDEX,
-    NativeFunction, ObjectKind, Table, Thread, Userdata, closure_size,
+    Buffer, CARD_VALUES, Cell, FLAG_FINALIZER, FLAG_LISTED, FLAG_OLD, FLAG_REMEMBERED, Header, LuaClosure,
+    NO_OWNER_INDEX, NativeFunction, ObjectKind, Table, Thread, Userdata, closure_size,
 };
 use crate::table::HashPart;
 use crate::value::Value;
@@ -58,15 +58,32 @@ impl Heap {
         }
     }
 
-    /// Objects with finalizers survive until a full collection finds them dead.
+    /// Old objects with finalizers are left to full collections. Of the young ones, those that nothing has reached are queued,
+    /// latest first, and live on until their finalizers have run.
     fn forward_finalizable(&mut self) {
-        for place in self.finalizable_old..self.finalizable.len() {
-            self.finalizable[place] = self.forward_object(self.finalizable[place]);
-        }
-        self.finalizable_old = self.finalizable.len();
         for place in 0..self.to_finalize.len() {
             self.to_finalize[place] = self.forward_object(self.to_finalize[place]);
         }
+        self.drain();
+        let mut dead = Vec::new();
+        for object in self.finalizable.split_off(self.finalizable_old) {
+            // SAFETY: an object in the nursery has a header, or the address that it moved to.
+            let is_dead = self.is_young(object as u64) && unsafe { (object as *const u64).read() } & 1 != 0;
+            if is_dead {
+                dead.push(object);
+            } else {
+                let object = self.forward_object(object);
+                self.finalizable.push(object);
+            }
+        }
+        self.finalizable_old = self.finalizable.len();
+        for object in dead.into_iter().rev() {
+            let object = self.forward_object(object);
+            // SAFETY: it has just been copied.
+            unsafe { (*object).flags &= !FLAG_FINALIZER };
+            self.to_finalize.push_back(object);
+        }
+        self.finalizers_pending = !self.to_finalize.is_empty() as u8;
     }
 
     /// Caches and shapes that know young tables without keeping them alive.

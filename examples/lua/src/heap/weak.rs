@@ -4,12 +4,14 @@
 //! their finalizers run, but leave weak keys only when they are really freed, so that a finalizer finds what its object was
 //! associated with. An object is resurrected once: its mark as finalizable goes when it is queued.
 //!
-//! Minor collections treat weak tables as strong ones and keep finalizable objects alive.
+//! Minor collections treat weak tables as strong ones. Young finalizable objects that they find dead are queued, too.
 
 use super::Heap;
 use super::full::{is_cleared, is_marked};
 use crate::metamethod::Event;
-use crate::object::{Buffer, FLAG_CLASS_LIKE, FLAG_FINALIZER, FLAG_MARKED, Header, LuaString, Table};
+use crate::object::{
+    Buffer, FLAG_CLASS_LIKE, FLAG_FINALIZER, FLAG_MARKED, Header, LuaString, ObjectKind, Table,
+};
 use crate::table::{self, HashPart};
 use crate::value::{Tag, Value};
 
@@ -238,9 +240,12 @@ impl Heap {
 
     /// If the metatable has `__gc` now, the object (which has just got it) will be finalized.
     pub(crate) fn watch_finalizer(&mut self, object: *mut Header, metatable: *mut Table) {
-        if table::metamethod(self, metatable, Event::Collect).is_nil() {
+        self.watched |= !table::metamethod(self, metatable, Event::Mode).is_nil();
+        if table::metamethod(self, metatable, Event::Collect).is_nil() || self.is_closing {
             return;
         }
+        // SAFETY: the object is live.
+        self.watched |= unsafe { (*object).kind } == ObjectKind::Table as u8;
         // SAFETY: the object is live.
         unsafe {
             if (*object).flags & FLAG_FINALIZER == 0 {
@@ -282,7 +287,9 @@ impl Heap {
     }
 
     /// Queues all objects with finalizers, latest first: the state is about to be closed.
+    /// Objects that get finalizers from here on are not finalized.
     pub fn queue_all_finalizers(&mut self) {
+        self.is_closing = true;
         self.finalizable_old = 0;
         while let Some(object) = self.finalizable.pop() {
             // SAFETY: objects on the list are alive.

@@ -213,7 +213,18 @@ impl State {
     ///
     /// # Safety
     /// As for [`State::enter`].
+    #[inline]
     pub unsafe fn call_at(&mut self, function: *mut Value, count: u32) -> Result<u32, Throw> {
+        // SAFETY: handed on.
+        unsafe { self.call_at_as(function, count, FRAME_FRESH) }
+    }
+
+    /// [`State::call_at`] with the flags of the function's frame, `FRAME_FRESH` among them. A Lua function with others is
+    /// interpreted: compiled frames have no flags.
+    ///
+    /// # Safety
+    /// As for [`State::enter`].
+    pub unsafe fn call_at_as(&mut self, function: *mut Value, count: u32, flags: u32) -> Result<u32, Throw> {
         if self.runloop.native_depth >= NATIVE_DEPTH {
             self.native_overflow()?;
         }
@@ -222,7 +233,12 @@ impl State {
         // SAFETY: promised by the caller. The frame that `enter` pushes is the one at which the nested loop ends.
         let result = unsafe {
             let entry = self.runloop.frame.add(1);
-            match self.enter(function, count, FRAME_FRESH) {
+            let entered = if flags != FRAME_FRESH && (*function).is(Tag::LuaClosure) {
+                self.push_lua_frame(function, count, flags).map(|()| Entered::Frame)
+            } else {
+                self.enter(function, count, flags)
+            };
+            match entered {
                 Ok(Entered::Done(results)) => Ok(results),
                 Ok(Entered::Frame) => run_loop(self, entry),
                 // A protected call may have failed before the loop began.

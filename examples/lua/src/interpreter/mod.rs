@@ -16,8 +16,7 @@
 
 use crate::bytecode::{Instruction, UpvalueSource};
 use crate::object::LuaClosure;
-use crate::roots::Collection;
-use crate::state::{State, Throw};
+use crate::state::State;
 use crate::value::Value;
 
 pub mod access;
@@ -109,25 +108,5 @@ pub unsafe fn make_closure(state: &mut State, pc: Next, base: *mut Value) {
             }
         }
         base.add(instruction.a as usize).write(Value::closure(closure));
-    }
-}
-
-impl State {
-    /// Collects if somebody has asked for it. `end` is the end of the live slots.
-    #[inline(always)]
-    pub fn safepoint(&mut self, end: *mut Value) -> Result<(), Throw> {
-        if self.heap.requested != 0 { self.collect(end) } else { Ok(()) }
-    }
-
-    /// Collects, with everything below `end` as roots; clears the stale slots above.
-    ///
-    /// # Errors
-    /// "not enough memory", when the guest uses more than it may.
-    #[cold]
-    #[inline(never)]
-    pub fn collect(&mut self, end: *mut Value) -> Result<(), Throw> {
-        self.runloop.clear_above(end);
-        self.follow_limit();
-        self.collect_garbage(Collection::Requested)
     }
 }

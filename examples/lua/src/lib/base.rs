@@ -2,10 +2,11 @@
 
 use crate::handler::{pcall, xpcall};
 use crate::interpreter::loops::{INTRINSIC_IPAIRS, INTRINSIC_NEXT};
+use crate::lib::collect::collectgarbage;
+use crate::lib::warn::warn;
 use crate::metamethod::Event;
 use crate::number;
 use crate::object::{LuaString, NativeFunction};
-use crate::roots::Collection;
 use crate::state::{Call, NativeEntry, State, Throw};
 use crate::table::{self, KeyError};
 use crate::value::{Tag, Value};
@@ -66,14 +67,6 @@ fn print(state: &mut State, call: Call) -> Result<u32, Throw> {
     }
     state.write_output(b"\n");
     state.end_of_line();
-    call.return_none()
-}
-
-fn warn(state: &mut State, call: Call) -> Result<u32, Throw> {
-    state.check_string(call, 0)?;
-    for i in 1..call.count {
-        state.check_string(call, i)?;
-    }
     call.return_none()
 }
 
@@ -269,40 +262,6 @@ fn setmetatable(state: &mut State, call: Call) -> Result<u32, Throw> {
     let metatable = if metatable.is_nil() { std::ptr::null_mut() } else { metatable.as_table() };
     table::set_metatable(&mut state.heap, table, metatable);
     call.return_one(call.arg(0))
-}
-
-fn collectgarbage(state: &mut State, call: Call) -> Result<u32, Throw> {
-    const OPTIONS: &[&str] = &[
-        "collect",
-        "count",
-        "step",
-        "isrunning",
-        "stop",
-        "restart",
-        "incremental",
-        "generational",
-        "setpause",
-        "setstepmul",
-    ];
-    let option = state.check_option(call, 0, Some("collect"), OPTIONS)?;
-    match OPTIONS[option] {
-        "collect" | "step" => {
-            let end = state.runloop.top();
-            state.runloop.clear_above(end);
-            state.collect_garbage(Collection::Full)?;
-            call.return_one(if OPTIONS[option] == "step" { Value::TRUE } else { Value::int(0) })
-        }
-        "count" => call.return_one(Value::float(state.heap.used_bytes() as f64 / 1024.0)),
-        "isrunning" => call.return_one(Value::TRUE),
-        // There is one mode only: copying nursery and full collections.
-        "incremental" | "generational" => {
-            let mode = state.string_value(b"generational");
-            call.return_one(mode)
-        }
-        "setpause" => call.return_one(Value::int(200)),
-        "setstepmul" => call.return_one(Value::int(100)),
-        _ => call.return_one(Value::int(0)),
-    }
 }
 
 fn load(state: &mut State, call: Call) -> Result<u32, Throw> {

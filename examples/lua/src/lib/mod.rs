@@ -10,6 +10,7 @@ use crate::state::{Call, NativeEntry, State, Throw};
 use crate::value::{Tag, Value};
 
 pub mod base;
+pub mod collect;
 pub mod debug;
 pub mod io;
 pub mod libraries;
@@ -20,6 +21,7 @@ pub mod string;
 pub mod system;
 pub mod table;
 pub mod utf8;
+pub mod warn;
 
 /// Bytes of output that are kept before they are written: a few pages.
 const OUTPUT_BUFFER: usize = 32 << 10;

@@ -89,7 +89,7 @@ unsafe extern "C" fn call_other(context: *mut Context, slot: *mut Value, count: 
                 .and_then(|()| call(state, slot, count as u32))
                 .and_then(|count| {
                     state.runloop.frame = below;
-                    keep(state, slot.add(count as usize), Value::NIL)?;
+                    keep(context, state, slot.add(count as usize), Value::NIL)?;
                     Ok(results_at(slot, count))
                 });
             leave(state, result)
@@ -255,7 +255,7 @@ host_functions! {
             let result = check_room(state, window).and_then(|()| call(state, to, 2)).and_then(|count| {
                 state.runloop.frame = below;
                 fill(to, count as usize, wanted.max(1));
-                keep(state, window, to.read())
+                keep(context, state, window, to.read())
             });
             leave(state, result)
         })

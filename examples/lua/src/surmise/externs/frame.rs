@@ -155,7 +155,7 @@ pub unsafe fn guest(
         guarded(context, || {
             let state = state_of(context);
             let result = match with_frame(context, state, window, work) {
-                Ok(value) => keep(state, window, value),
+                Ok(value) => keep(context, state, window, value),
                 Err(Throw) => Err(Throw),
             };
             leave(state, result)
@@ -175,12 +175,57 @@ pub fn leave<R>(state: &mut State, result: Result<R, Throw>) -> Result<R, Thrown
     })
 }
 
-/// A safepoint at the end of a function: collects if somebody has asked for it, keeping `value`.
+/// A safepoint at the end of a function that may run guest code: collects if somebody has asked for it, keeping `value`, and runs
+/// finalizers.
+///
+/// # Errors
+/// "not enough memory".
+///
+/// # Safety
+/// As for [`push_frame`].
+#[inline(always)]
+pub unsafe fn keep(
+    context: *mut Context,
+    state: &mut State,
+    window: *mut Value,
+    value: Value,
+) -> Result<Value, Throw> {
+    if state.heap.requested == 0 {
+        return Ok(value);
+    }
+    // SAFETY: handed on.
+    unsafe { collect_and_finalize(context, state, window, value) }
+}
+
+/// # Safety
+/// As for [`keep`].
+#[cold]
+#[inline(never)]
+unsafe fn collect_and_finalize(
+    context: *mut Context,
+    state: &mut State,
+    window: *mut Value,
+    value: Value,
+) -> Result<Value, Throw> {
+    let value = collect_keeping(state, window, value)?;
+    state.pins.push(value);
+    // SAFETY: handed on.
+    let done = unsafe {
+        with_frame(context, state, window, |state| {
+            state.run_finalizers(window);
+            Ok(())
+        })
+    };
+    let value = state.pins.pop().expect("the pin that was just pushed");
+    done.map(|()| value)
+}
+
+/// [`keep`] where no guest code may run.
 ///
 /// # Errors
 /// "not enough memory".
 #[inline(always)]
-pub fn keep(state: &mut State, window: *mut Value, value: Value) -> Result<Value, Throw> {
+pub fn keep_quietly(state: &mut State, window: *mut Value, value: Value) -> Result<Value, Throw> {
     if state.heap.requested == 0 { Ok(value) } else { collect_keeping(state, window, value) }
 }
 
@@ -190,7 +235,7 @@ fn collect_keeping(state: &mut State, window: *mut Value, value: Value) -> Resul
     // The slots up to the end of the window may have been written; the limit says how far a collection has to clear.
     check_room(state, window)?;
     state.pins.push(value);
-    let result = state.collect(window);
+    let result = state.collect_quietly(window);
     let value = state.pins.pop().expect("the pin that was just pushed");
     result.map(|()| value)
 }

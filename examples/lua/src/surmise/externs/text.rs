@@ -1,6 +1,6 @@
 //! Concatenation, and functions of `string` on strings.
 
-use super::frame::{allocated, attempt, guest, keep, state_of};
+use super::frame::{allocated, attempt, guest, keep_quietly, state_of};
 use super::{Context, Value};
 use crate::heap::Heap;
 use crate::number;
@@ -96,7 +96,7 @@ host_functions! {
             Some(text) => allocated(context, window, Value::string(text)),
             None => attempt(context, window, |state| {
                 let text = state.concat(Value::string(x), Value::string(y))?;
-                keep(state, window, text)
+                keep_quietly(state, window, text)
             }),
         };
         text.as_string()
