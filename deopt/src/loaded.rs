@@ -77,6 +77,10 @@ impl Candidate {
     pub fn end(&self) -> usize {
         self.start + self.length
     }
+    /// How many registers its window has on the guest stack.
+    pub fn window_size(&self) -> usize {
+        self.window_size as usize
+    }
     /// What its slots hold.
     pub fn slots(&self) -> &[Recipe] {
         &self.slots

@@ -324,6 +324,17 @@ impl<H: Host> Runloop<H> {
         })
     }
 
+    /// Makes the newest compiled frame go on in the interpreter after the safepoint at which it is, a poll or a call that may run guest
+    /// code: for what only the interpreter can do there. Its candidate stays what it is. Returns whether there is such a frame.
+    ///
+    /// # Safety
+    /// As for [`Self::window_end`].
+    pub unsafe fn leave_newest_frame(&self) -> bool {
+        let map = self.isolate().space().map().snapshot();
+        // SAFETY: handed on.
+        unsafe { crate::deopt_all::redirect_newest(self.context(), &map) }
+    }
+
     /// Reports the collector-managed values of this runloop alone: its compiled frames, and frames being rebuilt.
     /// [`Isolate::visit_roots`] reports those of all runloops, and the slots.
     ///

@@ -36,6 +36,8 @@ struct Place {
     live_before: Vec<Register>,
     live_after: Vec<Register>,
     before: Option<FrameStateId>,
+    /// The open run is in the state after, too.
+    keeps_open: bool,
 }
 
 /// Builds a function from a walk over bytecode.
@@ -113,6 +115,7 @@ impl<'a> FunctionBuilder<'a> {
             live_before: live_before.to_vec(),
             live_after: live_after.to_vec(),
             before: None,
+            keeps_open: false,
         };
     }
     /// Says that an open run of `count` values stands in the window from `register` on; `None` when it was consumed. It
@@ -120,6 +123,10 @@ impl<'a> FunctionBuilder<'a> {
     pub fn set_open(&mut self, open: Option<(Register, Value)>) {
         self.open = open;
         self.place.before = None;
+    }
+    /// Says that the current instruction runs again after what it calls, so that the open run stands after it, too.
+    pub fn keep_open(&mut self) {
+        self.place.keeps_open = true;
     }
     fn state(&mut self, when: When) -> FrameStateId {
         let pc = self
@@ -136,7 +143,7 @@ impl<'a> FunctionBuilder<'a> {
             When::After => self.place.live_after.clone(),
         };
         let registers = live.into_iter().map(|register| (register, self.read_register(register))).collect();
-        let open = if when == When::Before { self.open } else { None };
+        let open = if when == When::Before || self.place.keeps_open { self.open } else { None };
         let state = self.function.states.push(FrameState {
             frame: FrameId::new(0),
             resume: ResumePoint { pc, when },

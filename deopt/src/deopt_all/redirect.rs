@@ -81,6 +81,16 @@ fn redirect(frame: &CompiledFrame<'_>) -> bool {
     true
 }
 
+/// Makes the newest frame leave when its call returns, whatever becomes of its candidate. Returns whether there is one in a call.
+///
+/// # Safety
+/// As for [`visit`].
+pub(crate) unsafe fn redirect_newest(context: *const Context, map: &Snapshot) -> bool {
+    // SAFETY: handed on.
+    let newest = unsafe { FrameWalk::new(context, map) }.next();
+    newest.is_some_and(|frame| frame.is_redirected || redirect(&frame))
+}
+
 #[cold]
 fn unresolvable(candidate: &Candidate, site: u32) -> ! {
     let offset = candidate.call_site(site).return_offset;

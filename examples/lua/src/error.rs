@@ -267,13 +267,16 @@ impl State {
         self.runtime_error(&format!("bad 'for' {what} (number expected, got {got})"))
     }
 
-    /// The error of a to-be-closed variable without `__close`.
+    /// The error of a to-be-closed variable without `__close`, a register of the running function.
     #[cold]
-    pub fn not_closable(&mut self, register: u8) -> Throw {
+    pub fn not_closable(&mut self, slot: *mut Value) -> Throw {
         let level = self.level(0);
         let name = level
             .as_ref()
-            .and_then(|level| names::local_name(level.prototype()?, level.pc + 1, register))
+            .and_then(|level| {
+                let register = (slot as usize).checked_sub(level.base as usize)? / size_of::<Value>();
+                names::local_name(level.prototype()?, level.pc + 1, u8::try_from(register).ok()?)
+            })
             .unwrap_or("?");
         let message = format!("variable '{name}' got a non-closable value");
         self.runtime_error(&message)

@@ -2,7 +2,7 @@
 //!
 //! Finalizers are guest code. They run at safepoints at which any guest code may run, right after the collection that found their
 //! objects dead. Compiled code has others: polls and allocations, of which it knows that they change nothing it sees. There
-//! the heap keeps asking ([`FINALIZERS_ONLY`]), until a safepoint of the other sort answers.
+//! the heap keeps asking ([`FINALIZERS_ONLY`]), and the compiled frame leaves to the interpreter at its next poll.
 //!
 //! An error in a finalizer is a warning, as in PUC Lua; it never reaches the program that was interrupted.
 
@@ -88,9 +88,16 @@ impl State {
     pub fn collect_now(&mut self, end: *mut Value, collection: Collection) -> Result<(), Throw> {
         self.runloop.clear_above(end);
         self.follow_limit();
+        let full_count = self.heap.statistics().full_count;
         self.collect_garbage(collection)?;
         if self.heap.finalizers_pending != 0 {
             self.heap.requested = FINALIZERS_ONLY;
+        }
+        // Compiled code is to leave to the interpreter, and what its windows keep alive is to go before the next full collection.
+        if let Some(connection) = &self.surmise
+            && (self.heap.requested != 0 || self.heap.statistics().full_count != full_count)
+        {
+            connection.guard.request_poll();
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(crate) use array::shrink_array;
 pub use array::{append, array, element, insert_element, remove_element, reserve_array, set_list};
 pub use hash::{Entry, HashPart};
 pub use metatable::{metamethod, set_metatable};
-pub use next::{InvalidKey, Position, advance, next};
+pub use next::{InvalidKey, Position, advance, next, next_element};
 pub use slots::reserve_slots;
 use slots::{add_property, note_class_change};
 pub(crate) use slots::{clear_property, grow_slots};

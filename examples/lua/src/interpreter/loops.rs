@@ -110,7 +110,7 @@ pub unsafe fn for_generic_prepare(state: &mut State, pc: Next, base: *mut Value)
     unsafe {
         let i = &*pc.sub(1);
         (*state.runloop.frame).pc = pc;
-        if state.mark_to_be_closed(base.add(i.a as usize + 3), i.a + 3).is_err() {
+        if state.mark_to_be_closed(base.add(i.a as usize + 3)).is_err() {
             return THROW;
         }
         pc.offset(i.d as isize)
@@ -133,6 +133,15 @@ pub unsafe fn for_call(state: &mut State, pc: Next, base: *mut Value) -> Next {
             match (*iterator.as_native()).intrinsic {
                 INTRINSIC_NEXT => {
                     (*state.runloop.frame).pc = pc;
+                    if let Some((index, value)) = table::next_element(table, at.add(2).read()) {
+                        at.add(2).write(Value::int(index));
+                        at.add(4).write(Value::int(index));
+                        if i.c >= 2 {
+                            copy(at.add(5), value);
+                            deliver(state, at.add(4), 2, i32::from(i.c));
+                        }
+                        return loop_back(state, pc, base);
+                    }
                     return match table::next(table, at.add(2).read()) {
                         Ok(Some((key, value))) => {
                             at.add(2).write(key);
@@ -206,7 +215,7 @@ pub unsafe fn to_be_closed(state: &mut State, pc: Next, base: *mut Value) -> Nex
     unsafe {
         let i = &*pc.sub(1);
         (*state.runloop.frame).pc = pc;
-        match state.mark_to_be_closed(base.add(i.a as usize), i.a) {
+        match state.mark_to_be_closed(base.add(i.a as usize)) {
             Ok(()) => pc,
             Err(Throw) => THROW,
         }
@@ -252,16 +261,49 @@ pub unsafe fn close_one(state: &mut State, pc: Next, from: *mut Value) -> Option
 
 impl State {
     /// Puts a variable on the list of those to be closed, unless its value is nil or false.
-    fn mark_to_be_closed(&mut self, slot: *mut Value, register: u8) -> Result<(), Throw> {
-        // SAFETY: the slot is a register of the current frame.
+    ///
+    /// # Errors
+    /// When its value has no `__close`.
+    ///
+    /// # Safety
+    /// The slot is a register of the running Lua function.
+    pub unsafe fn mark_to_be_closed(&mut self, slot: *mut Value) -> Result<(), Throw> {
+        // SAFETY: the function's contract.
         let value = unsafe { slot.read() };
         if value.is_falsy() {
             return Ok(());
         }
         if self.metamethod(value, Event::Close).is_nil() {
-            return Err(self.not_closable(register));
+            return Err(self.not_closable(slot));
         }
         self.runloop.to_be_closed.push(slot);
+        Ok(())
+    }
+
+    /// Whether variables at or above `from` are to be closed.
+    pub fn is_close_due(&self, from: *mut Value) -> bool {
+        self.runloop.to_be_closed.last().is_some_and(|&slot| slot >= from)
+    }
+
+    /// Closes the variables at or above `from`, innermost first, in nested run loops.
+    ///
+    /// # Errors
+    /// Those of the closing functions; what is left is for whoever catches it to close.
+    ///
+    /// # Safety
+    /// The slots still hold the variables.
+    pub unsafe fn close_from(&mut self, from: *mut Value) -> Result<(), Throw> {
+        while self.is_close_due(from)
+            && let Some(slot) = self.runloop.to_be_closed.pop()
+        {
+            // SAFETY: the function's contract.
+            let value = unsafe { slot.read() };
+            let handler = self.metamethod(value, Event::Close);
+            if handler.is_nil() {
+                return Err(self.not_callable_close(value));
+            }
+            self.call(handler, &[value, Value::NIL], Some(0))?;
+        }
         Ok(())
     }
 }

@@ -119,8 +119,6 @@ pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Ne
     // SAFETY: handed on.
     unsafe {
         match decide(state, pc) {
-            // A frame with something to close stays in the interpreter.
-            Some(Some(_)) if state.runloop.to_be_closed.last().is_some_and(|&slot| slot >= base) => pc,
             Some(Some(entry)) => enter_loop(state, entry.code, base),
             // The logging loop may have to take over, or to end.
             Some(None) => RELOAD,

@@ -12,6 +12,7 @@
 //! | [`text`] | concatenation and strings |
 //! | [`loops`] | numeric `for` |
 //! | [`calls`] | calls of any value, iterators, variable arguments |
+//! | [`closing`] | to-be-closed variables |
 //!
 //! What each does is the Lua operation of the same name; where it may run guest code that includes metamethods. Cheap cases
 //! come first and touch nothing but the heap; the rest goes through [`frame`].
@@ -30,6 +31,7 @@ use crate::value::Value;
 mod declare;
 mod arithmetic;
 mod calls;
+mod closing;
 mod compare;
 mod fields;
 pub mod frame;
@@ -58,6 +60,7 @@ pub fn functions() -> impl Iterator<Item = HostFunction> {
     let groups = [
         arithmetic::FUNCTIONS,
         calls::FUNCTIONS,
+        closing::FUNCTIONS,
         compare::FUNCTIONS,
         fields::FUNCTIONS,
         loops::FUNCTIONS,

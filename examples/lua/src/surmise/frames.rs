@@ -3,6 +3,8 @@
 //! Compiled frames have no record on the frame stack. When one is left, its records are pushed on top of what is there: the
 //! record of the last interpreted frame, or of the native that compiled code called. Their windows lie where they always did.
 
+use smallvec::SmallVec;
+use surmise::deopt::frames::FrameWalk;
 use surmise::deopt::host::{Activation, GuestResults, Host, Thrown};
 use surmise::deopt::rebuild::{FrameImage, RebuildPlan};
 use surmise::deopt::runloop::Runloop;
@@ -12,6 +14,7 @@ use surmise::ir::function::Entry;
 use surmise::ir::language::Encoding;
 
 use crate::bytecode::{Op, Prototype};
+use crate::heap::FINALIZERS_ONLY;
 use crate::interpreter::call::deliver;
 use crate::interpreter::run::run_loop;
 use crate::stack::{FRAME_FRESH, Frame};
@@ -60,7 +63,8 @@ impl State {
                 base.add(register.0 as usize).write(value(boxed));
             }
             let mut pc = (*prototype).code.as_ptr().add(image.resume().pc.0 as usize);
-            if image.resume().when == When::After {
+            // A `Return` that has closed variables runs again.
+            if image.resume().when == When::After && (*pc).op != Op::Return {
                 pc = pc.add(1);
             }
             if existing {
@@ -205,13 +209,20 @@ impl Host for State {
         }
     }
 
-    fn poll(&mut self, _runloop: &Runloop<Self>) -> Result<(), Thrown> {
+    fn poll(&mut self, runloop: &Runloop<Self>) -> Result<(), Thrown> {
         self.serve();
+        // SAFETY: this is a poll.
+        unsafe { self.clear_newest_window() };
         if self.heap.requested != 0 {
             let end = self.compiled_window_end();
             // A poll runs no guest code.
             if self.collect_quietly(end).is_err() {
                 return Err(Thrown);
+            }
+            // The interpreter does: at the next safepoint, which is near.
+            if self.heap.requested == FINALIZERS_ONLY {
+                // SAFETY: this is a poll.
+                unsafe { runloop.leave_newest_frame() };
             }
         }
         Ok(())
@@ -226,6 +237,30 @@ impl State {
             .iter()
             .find(|candidate| candidate.id() == plan.candidate())
             .is_some_and(|candidate| matches!(candidate.entry(), Entry::Loop(_)))
+    }
+
+    /// Sets the window of the newest compiled frame to nil. Compiled code uses it to pass values; what is left there would be kept
+    /// alive for as long as the frame is.
+    ///
+    /// # Safety
+    /// That frame is in a poll: no call of it is under way, and its arguments have been read.
+    unsafe fn clear_newest_window(&self) {
+        let Some(connection) = &self.surmise else { return };
+        let map = connection.plug.isolate().space().map().snapshot();
+        // SAFETY: this thread is the runloop's, at a safepoint; a window of that size is below the stack's limit.
+        unsafe {
+            if let Some(frame) = FrameWalk::new(connection.guard.context(), &map).next() {
+                let window: *mut Value = frame.window().cast();
+                // To-be-closed variables are in their slots.
+                let pending = self.runloop.to_be_closed.iter().rev().take_while(|&&slot| slot >= window);
+                let kept: SmallVec<[(*mut Value, Value); 2]> =
+                    pending.map(|&slot| (slot, slot.read())).collect();
+                window.write_bytes(0, frame.candidate.window_size());
+                for (slot, value) in kept {
+                    slot.write(value);
+                }
+            }
+        }
     }
 
     /// End of the guest stack in use, with the windows of compiled frames.

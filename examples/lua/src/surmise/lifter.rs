@@ -4,9 +4,7 @@
 //! read on any thread. Each bytecode instruction becomes at most one operation of the language (`language.sir`); registers
 //! become SSA values in the builder. Constants of the heap, caches and child prototypes are spesh slots with recipes.
 //!
-//! A to-be-closed variable that holds something to close leaves to the interpreter, and frames that have one are not entered at
-//! their loops: compiled frames have nothing to close. Not lifted, so left to the interpreter, are entries by call into variadic
-//! functions (their loops are lifted).
+//! Not lifted, so left to the interpreter: entries by call into variadic functions (their loops are lifted).
 
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
@@ -259,7 +257,7 @@ impl UnitSource for Snapshot {
     fn live_registers(&self, resume: ResumePoint) -> Option<Vec<Register>> {
         Some(match resume.when {
             When::Before => self.live.before(resume.pc),
-            When::After => self.live.after(resume.pc),
+            When::After => self.live_after(resume.pc),
         })
     }
     fn lift(&self, language: &Language, entry: Entry) -> Result<Function, LiftError> {
@@ -267,6 +265,18 @@ impl UnitSource for Snapshot {
             return Err(LiftError("entry of a variadic function".to_owned()));
         }
         Lifter::new(self, language, entry)?.run()
+    }
+}
+
+impl Snapshot {
+    /// The registers live after an instruction. A `Return` that has closed variables runs again.
+    fn live_after(&self, pc: Pc) -> Vec<Register> {
+        let instruction = self.code[pc.0 as usize];
+        if instruction.op == Op::Return && instruction.c != 0 {
+            self.live.before(pc)
+        } else {
+            self.live.after(pc)
+        }
     }
 }
 
@@ -393,7 +403,6 @@ impl<'a> Lifter<'a> {
                     leaders[target(pc, instruction) as usize] = true
                 }
                 Op::LoadFalseSkip => leaders[pc as usize + 2] = true,
-                Op::ToBeClosed => leaders[pc as usize + 1] = true,
                 op if is_conditional(op) => {
                     leaders[target(pc, instruction) as usize] = true;
                     leaders[pc as usize + 1] = true;
@@ -413,13 +422,17 @@ impl<'a> Lifter<'a> {
     }
     fn place(&mut self, pc: u32) {
         let mut before = self.live_before(pc);
-        let mut after = self.unit.live.after(Pc(pc));
+        let mut after = self.unit.live_after(Pc(pc));
+        let instruction = self.unit.code[pc as usize];
+        let runs_again = instruction.op == Op::Return && instruction.c != 0;
         // What stands in an open run is in memory only.
         if let Some((start, _)) = self.open {
             before.retain(|&register| register < start);
+            if runs_again {
+                after.retain(|&register| register < start);
+            }
         }
         // When the method arrives late, the object already stands in its place.
-        let instruction = self.unit.code[pc as usize];
         if instruction.op == Op::GetMethod {
             let object = Register(u16::from(instruction.a) + 1);
             if let Err(position) = after.binary_search(&object) {
@@ -428,6 +441,9 @@ impl<'a> Lifter<'a> {
         }
         self.builder.at(Pc(pc), &before, &after);
         self.builder.set_open(self.open);
+        if runs_again {
+            self.builder.keep_open();
+        }
     }
 
     /// Arguments, the closure, and a poll: its state is the one that argument guards leave with.
@@ -777,17 +793,22 @@ impl<'a> Lifter<'a> {
             LessInt | LessEqualInt | GreaterInt | GreaterEqualInt => self.compare_int(pc, i),
             Call => self.call(i),
             TailCall => self.tail_call(i),
-            Return => match (i.b, self.open.take()) {
-                (0, Some((start, count))) => self.return_open(i.a, start, count),
-                (0, None) => {
-                    return Err(LiftError(format!("open return without an open list at pc {pc}")));
+            Return => {
+                if i.c != 0 {
+                    self.close(pc, 0);
                 }
-                (count, _) => {
-                    let values: Vec<Value> =
-                        (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
-                    self.builder.return_(&values);
+                match (i.b, self.open.take()) {
+                    (0, Some((start, count))) => self.return_open(i.a, start, count),
+                    (0, None) => {
+                        return Err(LiftError(format!("open return without an open list at pc {pc}")));
+                    }
+                    (count, _) => {
+                        let values: Vec<Value> =
+                            (i.a..i.a + (count - 1)).map(|register| self.read(register)).collect();
+                        self.builder.return_(&values);
+                    }
                 }
-            },
+            }
             ReturnNone => self.builder.return_(&[]),
             ReturnOne => {
                 let value = self.read(i.a);
@@ -799,7 +820,13 @@ impl<'a> Lifter<'a> {
                 let closing = self.read(i.a + 3);
                 let absent = self.builder.value(Opcode::IsKind, &[closing], Immediate::Kind(self.names.nil));
                 let ok = self.block_at(target(pc, i));
-                self.leave_unless(pc, absent, ok);
+                let other = self.builder.create_block();
+                self.builder.branch(absent, ok, other);
+                self.builder.switch_to(other);
+                self.builder.seal(other);
+                self.place(pc);
+                self.mark_to_be_closed(i.a + 3);
+                self.builder.jump(ok);
             }
             ForCall => self.for_call(i),
             ForGenericLoop => {
@@ -810,27 +837,35 @@ impl<'a> Lifter<'a> {
             }
             Closure => self.closure(i),
             VarArg => self.varargs(i),
-            ToBeClosed => {
-                let variable = self.read(i.a);
-                let falsy = self.value("truthy", &[variable]);
-                let falsy = self.builder.value(Opcode::Bnot, &[falsy], Immediate::None);
-                let ok = self.block_at(pc + 1);
-                self.leave_unless(pc, falsy, ok);
-            }
-            // Frames with something to close are not compiled ones.
-            Close => {}
+            ToBeClosed => self.mark_to_be_closed(i.a),
+            Close => self.close(pc, i.a),
         }
         Ok(())
     }
 
-    /// Goes on in a block if the condition holds, and in the interpreter, before the instruction, if not.
-    fn leave_unless(&mut self, pc: u32, condition: Value, block: Block) {
-        let other = self.builder.create_block();
-        self.builder.branch(condition, block, other);
-        self.builder.switch_to(other);
-        self.builder.seal(other);
+    fn mark_to_be_closed(&mut self, register: u8) {
+        let slot = self.window(register);
+        let value = self.read(register);
+        self.call_extern("lua_mark_to_be_closed", &[slot, value]);
+    }
+    /// Closes the variables from a register on, if there are some.
+    fn close(&mut self, pc: u32, register: u8) {
+        let from = self.window(register);
+        let is_due = self.call_extern("lua_is_close_due", &[from]).expect("it has a result");
+        let (closing, closed) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.branch(is_due, closing, closed);
+        self.builder.switch_to(closing);
+        self.builder.seal(closing);
         self.place(pc);
-        self.builder.deoptimize(GuardReason::Condition);
+        let (open, count) = match self.open {
+            Some((start, count)) => (self.window(start.0 as u8), count),
+            None => (from, self.int(0)),
+        };
+        self.call_extern("lua_close", &[from, open, count]);
+        self.builder.jump(closed);
+        self.builder.switch_to(closed);
+        self.builder.seal(closed);
+        self.place(pc);
     }
 
     /// A register's cell as an object. The register of a captured variable always holds a cell.

@@ -28,6 +28,30 @@ impl Position {
     pub const START: Position = Position::Element(0);
 }
 
+/// The element behind `key`, if that is nil or a place of the array part, and the next one is not nil: its index, and where it is.
+/// (Values that come through memory as a pair of pairs are waited for; a place is not.)
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub unsafe fn next_element(table: *mut Table, key: Value) -> Option<(i64, *const Value)> {
+    // SAFETY: the function's contract; `array_length` elements are initialized.
+    unsafe {
+        let place = if key.is_int() {
+            key.payload
+        } else if key.is_nil() {
+            0
+        } else {
+            return None;
+        };
+        if place >= u64::from((*table).array_length) {
+            return None;
+        }
+        let value = Buffer::values((*table).array).add(place as usize);
+        if (*value).tag == Tag::Nil as u64 { None } else { Some((place as i64 + 1, value)) }
+    }
+}
+
 /// The next field at or behind a position: the position behind it, key and value.
 #[inline]
 pub fn advance(table: *mut Table, position: Position) -> Option<(Position, Value, Value)> {

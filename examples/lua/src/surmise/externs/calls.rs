@@ -10,9 +10,9 @@ use surmise::deopt::stop::loud_stop;
 
 use super::frame::{FRAME_COMPILED, attempt, check_room, keep, leave, push_frame, state_of};
 use super::{Context, HostFunction, Value};
-use crate::interpreter::RELOAD;
 use crate::interpreter::loops::{INTRINSIC_IPAIRS, INTRINSIC_NEXT};
 use crate::interpreter::run::run_loop;
+use crate::interpreter::{RELOAD, copy};
 use crate::stack::{FRAME_FRESH, FRAME_NATIVE, Frame, STACK_SLOTS};
 use crate::state::{Call, FRAMES_CHANGED, State, Throw};
 use crate::table::{self, InvalidKey};
@@ -192,6 +192,13 @@ unsafe fn step(iterator: Value, over: Value, control: Value, to: *mut Value) -> 
     // SAFETY: handed on; the values are live.
     unsafe {
         let object = over.as_table();
+        if (*iterator.as_native()).intrinsic == INTRINSIC_NEXT
+            && let Some((index, value)) = table::next_element(object, control)
+        {
+            to.write(Value::int(index));
+            copy(to.add(1), value);
+            return true;
+        }
         let (key, value) = match (*iterator.as_native()).intrinsic {
             INTRINSIC_NEXT => match table::next(object, control) {
                 Ok(found) => found.unwrap_or((Value::NIL, Value::NIL)),

@@ -3,6 +3,7 @@
 use super::frame::{allocated, attempt, state_of};
 use super::{Context, Value};
 use crate::heap::Heap;
+use crate::interpreter::copy;
 use crate::metamethod::Event;
 use crate::object::{Buffer, Header, Table};
 use crate::shape::Shape;
@@ -50,6 +51,12 @@ host_functions! {
 
     /// The key behind `key` in the table, nil at the end. Key and value are left at `to[0]` and `to[1]`, and nil at `to[2]`.
     fn lua_next(context, window; object: ref Table, key: any, to: raw Value) -> any {
+        if let Some((index, value)) = table::next_element(object, key) {
+            to.write(Value::int(index));
+            copy(to.add(1), value);
+            to.add(2).write(Value::NIL);
+            return Value::int(index);
+        }
         let (key, value) = match table::next(object, key) {
             Ok(found) => found.unwrap_or((Value::NIL, Value::NIL)),
             Err(InvalidKey) => {
