@@ -16,6 +16,7 @@ use surmise_ir::language::Language;
 use thiserror::Error;
 
 /// What to compile.
+#[derive(Clone)]
 pub struct Job {
     /// The unit.
     pub unit: Arc<dyn UnitSource>,

@@ -155,7 +155,11 @@ struct Shared {
     dropped_batches: AtomicU64,
     next_unit: AtomicU64,
     cancelled: Arc<AtomicBool>,
+    watcher: Mutex<Option<JobWatcher>>,
 }
+
+/// Who is shown every compile before it starts.
+pub type JobWatcher = Box<dyn Fn(&Job) + Send>;
 
 /// The service. Dropping it stops its threads; clients then get no more deliveries.
 pub struct Service {
@@ -184,6 +188,7 @@ impl Service {
             dropped_batches: AtomicU64::new(0),
             next_unit: AtomicU64::new(0),
             cancelled: Arc::default(),
+            watcher: Mutex::default(),
         });
         let (sender, receiver) = unbounded();
         let (log_sender, log_receiver) = bounded(QUEUED_BATCHES);
@@ -221,6 +226,10 @@ impl Service {
             log_sender: self.log_sender.clone(),
             inbox: Arc::default(),
         }
+    }
+    /// Shows every compile to `watcher` (on the service's thread) before it starts: to repeat it elsewhere, for measurements.
+    pub fn set_watcher(&self, watcher: JobWatcher) {
+        *self.shared.watcher.lock().expect("no holder of the watcher panics") = Some(watcher);
     }
     /// What was done so far.
     pub fn totals(&self) -> Totals {
@@ -438,6 +447,9 @@ impl Worker {
         let reason = why(&profile, entry);
         self.tell(&format!("=== candidate {serial}: {} as {entry:?}: {reason}\n", unit.name()));
         let job = Job { unit, entry, profile, serial, cancelled: self.shared.cancelled.clone() };
+        if let Some(watcher) = &*self.shared.watcher.lock().expect("no holder of the watcher panics") {
+            watcher(&job);
+        }
         let shared = self.shared.clone();
         let sender = self.sender.clone();
         let work = move || {

@@ -24,6 +24,7 @@ use surmise::deopt::loaded::CodeSpace;
 use surmise::deopt::runloop::{Outcome, Runloop, RunloopGuard};
 use surmise::deopt::slots::SlotValue;
 use surmise::deopt::table::ExitReason;
+use surmise::ir::entity::UnitId;
 use surmise::ir::evaluate::model::WINDOW;
 use surmise::ir::evaluate::{Boxed, Exit, LeaveReason, RebuiltFrame, Results};
 use surmise::ir::frame_state::When;
@@ -201,14 +202,32 @@ impl Native {
         world: &mut World<'_>,
         settings: RunSettings,
     ) -> Result<Ending, String> {
+        let mut installed = self.install(function, lowered, world, settings)?;
+        let outcome = installed.enter();
+        installed.finish(outcome, world)
+    }
+
+    /// Installs a function's machine code, with the window of a model world as its own.
+    ///
+    /// # Errors
+    /// Why it can't be installed.
+    pub fn install(
+        &mut self,
+        function: &Function,
+        lowered: &Lowered,
+        world: &World<'_>,
+        settings: RunSettings,
+    ) -> Result<Installed<'_>, String> {
         let language = self.language.clone();
         let mut machine = ModelMachine {
             epoch: 0,
             heap: Heap::default(),
             observations: world.observations.clone(),
             language: language.clone(),
+            is_quick: false,
             invalidate_at: settings.invalidate_at,
             committed: None,
+            exits: 0,
             fault: None,
         };
         let mut stack = vec![[0xbad_u64, 0xbad]; 2 * ROOM];
@@ -220,39 +239,81 @@ impl Native {
                 *place.ok_or("the window is larger than the stack")? = copier.copy(value);
             }
         }
-        let cell = EntryCell::new();
-        // SAFETY: unregistered below, before the cell goes.
-        let entries = unsafe { self.isolate.register_unit(function.unit, NonNull::from(&cell)) };
-        let heap = &mut machine.heap;
-        // SAFETY: the image comes from lowering, for this language; what is resolved is of the recipes' types.
-        let installed = unsafe {
-            self.isolate.install(lowered.image.clone(), &mut |recipe| resolve(&language, heap, recipe))
+        let cell = Box::new(EntryCell::new());
+        // SAFETY: `Installed` keeps the cell, and unregisters it when it is dropped.
+        unsafe { self.isolate.register_unit(function.unit, NonNull::from(&*cell)) };
+        let arguments = world.host.argument_count;
+        let mut installed = Installed {
+            native: self,
+            unit: function.unit,
+            cell,
+            machine,
+            stack,
+            settings,
+            start: 0,
+            arguments,
         };
-        let result = installed.map_err(|error| error.to_string()).map(|id| {
-            let candidates = self.isolate.candidates();
-            let start = candidates.iter().find(|known| known.id() == id).map_or(0, |known| known.start());
-            drop(candidates);
-            let arguments = world.host.argument_count;
-            let end = ROOM + settings.window_limit.unwrap_or(ROOM);
-            self.runloop.set_limits(stack[..end].as_mut_ptr_range().end.cast(), 0);
-            self.runloop.set_forced_failure_countdown(settings.fail_every.unwrap_or(0));
-            self.runloop.request_poll();
-            // SAFETY: the candidate was just installed; the window has room below and above.
-            unsafe {
-                let window = stack.as_mut_ptr().add(ROOM);
-                self.runloop.enter(&mut machine, start as *const u8, window.cast(), arguments)
-            }
-        });
-        drop(entries);
-        self.isolate.unregister_unit(function.unit, NonNull::from(&cell));
-        // SAFETY: no compiled frame is left: there is one runloop, which is here.
-        unsafe { self.isolate.reclaim() };
-        if let Some(fault) = machine.fault {
+        let heap = &mut installed.machine.heap;
+        let isolate = &installed.native.isolate;
+        // SAFETY: the image comes from lowering, for this language; what is resolved is of the recipes' types.
+        let id =
+            unsafe { isolate.install(lowered.image.clone(), &mut |recipe| resolve(&language, heap, recipe)) };
+        let id = id.map_err(|error| error.to_string())?;
+        let candidates = isolate.candidates();
+        let candidate = candidates.iter().find(|known| known.id() == id);
+        installed.start = candidate.ok_or("what was installed is not there")?.start();
+        Ok(installed)
+    }
+}
+
+/// A function whose machine code can be entered.
+pub struct Installed<'n> {
+    native: &'n mut Native,
+    unit: UnitId,
+    cell: Box<EntryCell>,
+    machine: ModelMachine,
+    stack: Vec<Boxed>,
+    settings: RunSettings,
+    start: usize,
+    arguments: u64,
+}
+
+impl Installed<'_> {
+    /// For measurements: objects stay where they are, polls are not asked for, and frames are read but not kept.
+    pub fn be_quick(&mut self) {
+        self.machine.is_quick = true;
+    }
+    /// How many times frames were rebuilt.
+    pub fn exits(&self) -> u64 {
+        self.machine.exits
+    }
+    /// Enters it. With guards that fail by force, the count starts anew.
+    pub fn enter(&mut self) -> Outcome {
+        let runloop = &self.native.runloop;
+        let end = ROOM + self.settings.window_limit.unwrap_or(ROOM);
+        runloop.set_limits(self.stack[..end].as_mut_ptr_range().end.cast(), 0);
+        runloop.set_forced_failure_countdown(self.settings.fail_every.unwrap_or(0));
+        if !self.machine.is_quick {
+            runloop.request_poll();
+        }
+        // SAFETY: the candidate is installed; the window has room below and above.
+        unsafe {
+            let window = self.stack.as_mut_ptr().add(ROOM);
+            runloop.enter(&mut self.machine, self.start as *const u8, window.cast(), self.arguments)
+        }
+    }
+    /// How a run ended, in terms of a model world.
+    ///
+    /// # Errors
+    /// What the runtime never does.
+    pub fn finish(mut self, outcome: Outcome, world: &mut World<'_>) -> Result<Ending, String> {
+        let language = self.machine.language.clone();
+        if let Some(fault) = self.machine.fault.take() {
             return Err(fault);
         }
-        let (heap, committed) = (machine.heap, machine.committed);
-        let mut copier = Copier::new(&language, &heap, &mut world.host.memory);
-        match (result?, committed) {
+        let committed = self.machine.committed.take();
+        let mut copier = Copier::new(&language, &self.machine.heap, &mut world.host.memory);
+        match (outcome, committed) {
             (Outcome::Thrown, None) => Ok(Ending::Thrown),
             (Outcome::Returned([first, second]), None) => {
                 let results = surmise::deopt::host::GuestResults { first, second };
@@ -261,7 +322,7 @@ impl Native {
                     return Ok(Ending::Returned(vec![copier.copy([first & 0xffff_ffff, second])]));
                 }
                 // All results stand from the callee's place on.
-                let values = &stack[ROOM - 1..][..count];
+                let values = &self.stack[ROOM - 1..][..count];
                 Ok(Ending::Returned(values.iter().map(|&value| copier.copy(value)).collect()))
             }
             (Outcome::Resumed, Some((reason, mut frames))) => {
@@ -284,6 +345,14 @@ impl Native {
             }
             (outcome, committed) => Err(format!("{outcome:?} with frames {committed:?}")),
         }
+    }
+}
+
+impl Drop for Installed<'_> {
+    fn drop(&mut self) {
+        self.native.isolate.unregister_unit(self.unit, NonNull::from(&*self.cell));
+        // SAFETY: no compiled frame is left: there is one runloop, which is here.
+        unsafe { self.native.isolate.reclaim() };
     }
 }
 
