@@ -36,7 +36,7 @@ pub fn check_image(image: &CandidateImage, language: &Language) -> Result<(), Im
     checker.header()?;
     checker.points()?;
     for (index, point) in image.deopt.points.iter().enumerate() {
-        checker.state(index, point.state as usize)?;
+        checker.state(index, point.state() as usize)?;
     }
     checker.calls()
 }
@@ -98,38 +98,39 @@ impl Checker<'_> {
 
     fn points(&self) -> Result<(), ImageError> {
         let table = &self.image.deopt;
-        if table.reasons.len() != table.points.len() {
-            return Err(self.error(
-                "deopt points",
-                table.points.len(),
-                format!("{} reasons", table.reasons.len()),
-            ));
-        }
         let mut last = 0;
         for (index, point) in table.points.iter().enumerate() {
-            if point.return_offset <= last || point.return_offset as usize > self.image.code.len() {
+            let return_offset = point.return_offset();
+            if return_offset <= last || return_offset as usize > self.image.code.len() {
                 return Err(self.error(
                     "deopt point",
                     index,
                     "its return offset is out of order or outside of the code",
                 ));
             }
-            last = point.return_offset;
+            if usize::from(point.exit()) >= table.exits.len() {
+                return Err(self.error("deopt point", index, format!("no exit {}", point.exit())));
+            }
+            last = return_offset;
         }
         Ok(())
     }
 
     fn state(&self, point: usize, mut at: usize) -> Result<(), ImageError> {
         let table = &self.image.deopt;
+        let mut number = table.exits[usize::from(table.points[point].exit())].header;
         for _ in 0..MAXIMUM_FRAMES {
-            let header = (table.states.get(at).and_then(|&header| table.headers.get(header as usize)))
-                .ok_or_else(|| {
-                    self.error("deopt point", point, format!("no frame header at state word {at}"))
-                })?;
+            let header = table.headers.get(number as usize);
+            let header = header.ok_or_else(|| {
+                self.error("deopt point", point, format!("there is no frame header {number}"))
+            })?;
             let size = if self.language.encoding == Encoding::Pair { 2 } else { 1 };
             let values = [header.register_entries as usize, header.result_entries as usize];
-            at += 1;
-            if header.call_results && header.result_entries as usize != size {
+            let results = at + header.register_entries as usize;
+            let is_pair =
+                |at: usize| table.states.get(at).is_some_and(|&word| Located(word).boxing() == Boxing::Pair);
+            let one_value = if is_pair(results) { 1 } else { size };
+            if header.call_results && header.result_entries as usize != one_value {
                 return Err(self.error(
                     "deopt point",
                     point,
@@ -156,6 +157,9 @@ impl Checker<'_> {
             if !header.has_parent {
                 return Ok(());
             }
+            let parent = table.states.get(at);
+            number = *parent.ok_or_else(|| self.error("deopt point", point, "its state ends too early"))?;
+            at += 1;
         }
         Err(self.error("deopt point", point, format!("more than {MAXIMUM_FRAMES} frames")))
     }
@@ -164,15 +168,24 @@ impl Checker<'_> {
         let word = self.image.deopt.states.get(at);
         let entry =
             Located(*word.ok_or_else(|| self.error("deopt point", point, "its state ends too early"))?);
+        let is_pair = entry.boxing() == Boxing::Pair;
         let problem = match entry.place() {
-            Place::Frame(offset) if !self.in_frame(offset, 1) => {
+            _ if is_pair && self.language.encoding == Encoding::Word => {
+                "there are no pairs in word encoding".to_owned()
+            }
+            Place::Register(_) | Place::Constant(_) if is_pair => {
+                "a pair's words are in the frame or in the results".to_owned()
+            }
+            Place::Frame(offset) if !self.in_frame(offset, if is_pair { 2 } else { 1 }) => {
                 format!("word {offset} is outside of the frame")
             }
             Place::Register(number) if !is_saved_register(number) => format!("register {number} is not kept"),
             Place::Constant(index) if index as usize >= self.image.deopt.constants.len() => {
                 format!("no constant {index}")
             }
-            Place::Result(number) if number > 1 => format!("no result word {number}"),
+            Place::Result(number) if number > if is_pair { 0 } else { 1 } => {
+                format!("no result word {number}")
+            }
             _ => match entry.boxing() {
                 Boxing::Kind(kind) if !self.language.kinds.is_valid(KindId::from_u32(kind as u32)) => {
                     format!("no kind {kind}")
@@ -217,7 +230,7 @@ impl Checker<'_> {
         for (pad, index) in pads {
             let is_call = calls.sites.binary_search_by_key(&pad, |site| site.return_offset).is_ok();
             let is_point =
-                self.image.deopt.points.binary_search_by_key(&pad, |point| point.return_offset).is_ok();
+                self.image.deopt.points.binary_search_by_key(&pad, |point| point.return_offset()).is_ok();
             if pad == 0 || is_call || is_point {
                 return Err(self.error(
                     "call site",
@@ -242,7 +255,7 @@ impl Checker<'_> {
                 ));
             }
             last = site.return_offset;
-            if self.image.deopt.points.binary_search_by_key(&last, |point| point.return_offset).is_ok() {
+            if self.image.deopt.points.binary_search_by_key(&last, |point| point.return_offset()).is_ok() {
                 return Err(self.error("call site", index, "its return offset is a deopt point's too"));
             }
             if site.landing_pad.is_some_and(|pad| pad as usize >= length) {

@@ -132,7 +132,7 @@ fn event(plan: &RebuildPlan, activation: Activation) -> DeoptEvent {
 
 /// Counts the exit, and tells the observer when he asked for this count. Relaxed: the counters order nothing.
 fn count(candidate: &Arc<Candidate>, isolate: &crate::isolate::Isolate, event: &DeoptEvent) {
-    candidate.deopts[event.point as usize].fetch_add(1, Ordering::Relaxed);
+    candidate.count_deopt(event.point as usize);
     let total = candidate.total.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     if total == candidate.report_at.load(Ordering::Relaxed)
         && let Some(observer) = isolate.observer()
@@ -170,6 +170,17 @@ impl Places<'_> {
     }
 }
 
+/// The place beside a place that is in memory or in the result registers.
+fn next_word(place: Place) -> Place {
+    match place {
+        Place::Frame(offset) => Place::Frame(offset + 1),
+        Place::Result(number) => Place::Result(number + 1),
+        Place::Register(_) | Place::Constant(_) => {
+            unreachable!("the image was checked: {place:?} has no neighbour")
+        }
+    }
+}
+
 /// Reads one state: its values go to the plan, its frames as well.
 struct Reader<'a> {
     places: Places<'a>,
@@ -192,6 +203,7 @@ impl Reader<'_> {
             (Boxing::Kind(kind), _) => {
                 box_payload(&self.places.candidate.language.kinds[KindId::from_u32(kind as u32)], word)
             }
+            (Boxing::Pair, _) => Boxed::pair(word, self.places.word(next_word(entry.place()))),
             (Boxing::Whole, Encoding::Word) => Boxed::from_word(word),
             (Boxing::Whole, Encoding::Pair) => {
                 let payload = self.next();
@@ -208,9 +220,9 @@ impl Reader<'_> {
         }
         first..self.plan.value_count()
     }
-    /// One frame. Returns whether another one is around it.
-    fn frame(&mut self) -> bool {
-        let header: FrameHeader = self.places.candidate.deopt.headers[self.next().0 as usize];
+    /// The frame with this header. Returns the number of the header of the frame around it.
+    fn frame(&mut self, header: u32) -> Option<u32> {
+        let header: FrameHeader = self.places.candidate.deopt.headers[header as usize];
         let registers = self.values(header.register_entries);
         let mut results = self.values(header.result_entries);
         let call_results = header.call_results.then(|| {
@@ -238,7 +250,7 @@ impl Reader<'_> {
             open,
             call_results,
         });
-        header.has_parent
+        header.has_parent.then(|| self.next().0)
     }
 }
 
@@ -247,10 +259,14 @@ fn capture(plan: &mut RebuildPlan, candidate: &Candidate, point: u32, exit: &Exi
     let places = Places { candidate, exit, point };
     plan.candidate = candidate.id;
     plan.point = point;
-    plan.reason = candidate.deopt.reasons[point as usize];
+    let exit = candidate.deopt.exit(point as usize);
+    plan.reason = exit.reason;
     plan.window = places.frame_word(candidate.window_home) as *mut u8;
     plan.argument_count = candidate.argument_count_home.map(|home| places.frame_word(home));
-    let at = candidate.deopt.points[point as usize].state as usize;
+    let at = candidate.deopt.points[point as usize].state() as usize;
     let mut reader = Reader { places, plan, words: &candidate.deopt.states, at };
-    while reader.frame() {}
+    let mut header = Some(exit.header);
+    while let Some(number) = header {
+        header = reader.frame(number);
+    }
 }

@@ -10,10 +10,10 @@ use crate::code_map::CodeMap;
 use crate::frames::FrameSite;
 use crate::isolate::Isolate;
 use crate::slots::EffectiveSlots;
-use crate::table::{CallSite, CallSites, DeoptTable, FrameHeader};
+use crate::table::{CallSite, CallSites, DeoptTable, FrameHeader, TableFigures};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
@@ -40,8 +40,8 @@ pub struct Candidate {
     /// The landing pads with their call sites, by offset.
     pub(crate) landing_pads: Box<[(u32, u32)]>,
     pub(crate) language: Arc<Language>,
-    /// How often each deopt point was taken.
-    pub(crate) deopts: Box<[AtomicU32]>,
+    /// How often each deopt point was taken: made when the first is, for most candidates are never left.
+    pub(crate) deopts: OnceLock<Box<[AtomicU32]>>,
     /// How often any was.
     pub(crate) total: AtomicU32,
     /// At which total the observer wants to be told next.
@@ -103,24 +103,28 @@ impl Candidate {
     }
     /// How often a deopt point was taken.
     pub fn deopt_count(&self, point: usize) -> u32 {
-        self.deopts[point].load(Ordering::Relaxed)
+        self.deopts.get().map_or(0, |deopts| deopts[point].load(Ordering::Relaxed))
+    }
+    /// Counts that a deopt point was taken. Relaxed: the counters order nothing.
+    pub(crate) fn count_deopt(&self, point: usize) {
+        let none = || self.deopt.points.iter().map(|_| AtomicU32::new(0)).collect();
+        self.deopts.get_or_init(none)[point].fetch_add(1, Ordering::Relaxed);
     }
     /// How often it was left at any of its deopt points.
     pub fn total_deopts(&self) -> u32 {
         self.total.load(Ordering::Relaxed)
     }
-    /// Bytes of its tables in memory.
+    /// What its deopt table costs.
+    pub fn table_figures(&self) -> TableFigures {
+        self.deopt.figures(self.language.encoding)
+    }
+    /// Bytes of all its tables in memory: deopt table, call sites, roots.
     pub fn table_bytes(&self) -> usize {
-        let (deopt, calls) = (&self.deopt, &self.calls);
-        size_of_val(&deopt.points[..])
-            + size_of_val(&deopt.reasons[..])
-            + size_of_val(&deopt.states[..])
-            + size_of_val(&deopt.headers[..])
-            + size_of_val(&deopt.constants[..])
-            + size_of_val(&calls.sites[..])
-            + size_of_val(&calls.roots[..])
-            + size_of_val(&self.landing_pads[..])
-            + size_of_val(&self.deopts[..])
+        let figures = self.table_figures();
+        figures.bytes
+            + figures.shared_bytes
+            + size_of_val(&self.calls.sites[..])
+            + size_of_val(&self.calls.roots[..])
     }
     /// Which call site or deopt point returns to this offset of the code.
     pub(crate) fn site_at(&self, return_offset: u32) -> Option<FrameSite> {
@@ -132,7 +136,7 @@ impl Candidate {
     pub(crate) fn point_at(&self, return_offset: u32) -> Option<u32> {
         self.deopt
             .points
-            .binary_search_by_key(&return_offset, |point| point.return_offset)
+            .binary_search_by_key(&return_offset, |point| point.return_offset())
             .ok()
             .map(|point| point as u32)
     }
@@ -276,7 +280,7 @@ impl CodeSpace {
             landing_pads: landing_pads(&image.calls),
             slots: image.slots,
             assumptions: image.assumptions,
-            deopts: image.deopt.points.iter().map(|_| AtomicU32::new(0)).collect(),
+            deopts: OnceLock::new(),
             deopt: image.deopt,
             calls: image.calls,
             language: language.clone(),

@@ -1,13 +1,15 @@
 //! Deopt tables and root maps: data beside the code, in a few small words.
 //!
 //! A *deopt point* is a return address in the candidate: of a call to the guard exit stub, or of a call to the landing exit
-//! stub in a landing pad. It costs 8 bytes ([`DeoptPoint`]) plus 4 bytes for each live value ([`Located`]); what is the same for
-//! many points (the frames' units, resume points and parents) is shared through [`FrameHeader`]s.
+//! stub in a landing pad. It costs 8 bytes ([`DeoptPoint`]) plus 4 bytes for each live value ([`Located`]; 8 for a boxed pair of
+//! which nothing is known and whose words are in two places); what is the same for many points (states, the frames' units, resume
+//! points and parents, reasons) is shared. [`DeoptTable::figures`] adds it up.
 //!
 //! ```text
-//! points   [return offset u32 | state u32]*                    sorted by return offset
-//! states   [header u32 | (Located u32)* ]                      a state is a run of words: its header's number, then its values,
-//!                                                              then, if the header has a parent, the parent's run, and so on
+//! points   [return offset:24 | state:24 | exit:16]*            sorted by return offset
+//! states   [(Located u32)* ]                                   a state is a run of words: its values, then, if the header has
+//!                                                              a parent, that one's number and values, and so on
+//! exits    Exit {reason, header}*                              shared
 //! headers  FrameHeader {unit, pc, when, counts, parent?}*      shared
 //! constants  u64*                                              what `Place::Constant` refers to
 //! ```
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use surmise_ir::entity::{Pc, Register, UnitId};
 use surmise_ir::frame_state::When;
 use surmise_ir::guard::GuardReason;
+use surmise_ir::language::Encoding;
 
 /// Where a machine word is at a deopt point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,11 +36,13 @@ pub enum Place {
 
 /// How the word becomes a boxed value.
 ///
-/// `any` values in pair encoding take two entries, tag first; both have `Boxing::Whole`.
+/// An `any` value in pair encoding takes one entry if its words are side by side; else two with `Boxing::Whole`, tag first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Boxing {
     /// The word is (part of) a boxed value, or a number as it is (counts of open runs).
     Whole,
+    /// The word is the tag of a boxed pair whose payload is in the next word: of the frame, or of the results.
+    Pair,
     /// The word is the payload of a value of this kind (number in the language, below 62).
     Kind(u8),
 }
@@ -50,13 +55,15 @@ pub struct Located(pub u32);
 
 impl Located {
     const WHOLE: u32 = 63;
+    const PAIR: u32 = 62;
 
     /// Packs the parts. Register numbers above 255 and kinds above 61 can't be expressed: the compile is rejected.
     pub fn pack(register: Register, boxing: Boxing, place: Place) -> Option<Located> {
         let register = u8::try_from(register.0).ok()? as u32;
         let boxing = match boxing {
             Boxing::Whole => Located::WHOLE,
-            Boxing::Kind(kind) if (kind as u32) < Located::WHOLE => kind as u32,
+            Boxing::Pair => Located::PAIR,
+            Boxing::Kind(kind) if (kind as u32) < Located::PAIR => kind as u32,
             Boxing::Kind(_) => return None,
         };
         let (class, operand) = match place {
@@ -75,6 +82,7 @@ impl Located {
     pub fn boxing(self) -> Boxing {
         match self.0 >> 18 & 63 {
             Located::WHOLE => Boxing::Whole,
+            Located::PAIR => Boxing::Pair,
             kind => Boxing::Kind(kind as u8),
         }
     }
@@ -117,13 +125,32 @@ pub struct FrameHeader {
     pub has_parent: bool,
 }
 
-/// A deopt point.
+/// A deopt point, in 8 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DeoptPoint {
+pub struct DeoptPoint(u64);
+
+impl DeoptPoint {
+    /// Return offsets, and places in [`DeoptTable::states`], are below this.
+    pub const OFFSETS: u32 = 1 << 24;
+
+    /// Packs the parts. `None` if the offset or the state is too large: the compile is rejected.
+    pub fn pack(return_offset: u32, state: u32, exit: u16) -> Option<DeoptPoint> {
+        let fits = return_offset < DeoptPoint::OFFSETS && state < DeoptPoint::OFFSETS;
+        let word = u64::from(return_offset) | u64::from(state) << 24 | u64::from(exit) << 48;
+        fits.then_some(DeoptPoint(word))
+    }
     /// The return address, as an offset in the candidate's code.
-    pub return_offset: u32,
+    pub fn return_offset(self) -> u32 {
+        self.0 as u32 & (DeoptPoint::OFFSETS - 1)
+    }
     /// Index of the point's first word in [`DeoptTable::states`].
-    pub state: u32,
+    pub fn state(self) -> u32 {
+        (self.0 >> 24) as u32 & (DeoptPoint::OFFSETS - 1)
+    }
+    /// Number in [`DeoptTable::exits`] of why one leaves there, and to where.
+    pub fn exit(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
 }
 
 /// Why control leaves at a point.
@@ -136,19 +163,104 @@ pub enum ExitReason {
     Invalidated,
 }
 
+/// What is the same for many deopt points about leaving there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Exit {
+    /// Why.
+    pub reason: ExitReason,
+    /// Number of the innermost frame's header.
+    pub header: u32,
+}
+
 /// All deopt points of a candidate.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DeoptTable {
     /// Sorted by return offset.
     pub points: Vec<DeoptPoint>,
-    /// For each point, why one leaves there.
-    pub reasons: Vec<ExitReason>,
+    /// Why and to where one leaves, each once.
+    pub exits: Vec<Exit>,
     /// Runs of words, see the module comment.
     pub states: Vec<u32>,
     /// Shared frame headers.
     pub headers: Vec<FrameHeader>,
     /// Constants.
     pub constants: Vec<u64>,
+}
+
+/// What deopt tables cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TableFigures {
+    /// Deopt points.
+    pub points: usize,
+    /// Live values, summed over the points: registers, results, callees and lengths of open runs of all their frames.
+    pub values: usize,
+    /// Bytes of points and states.
+    pub bytes: usize,
+    /// Bytes of what is shared: frame headers, exits, constants.
+    pub shared_bytes: usize,
+}
+
+impl TableFigures {
+    /// What points and states may cost: 8 bytes a point and 4 a live value.
+    pub fn allowance(&self) -> usize {
+        8 * self.points + 4 * self.values
+    }
+    /// Both together.
+    pub fn plus(self, other: TableFigures) -> TableFigures {
+        TableFigures {
+            points: self.points + other.points,
+            values: self.values + other.values,
+            bytes: self.bytes + other.bytes,
+            shared_bytes: self.shared_bytes + other.shared_bytes,
+        }
+    }
+}
+
+impl DeoptTable {
+    /// Why, and to where, one leaves at a point.
+    pub fn exit(&self, point: usize) -> Exit {
+        self.exits[usize::from(self.points[point].exit())]
+    }
+    /// What the table of a checked candidate costs.
+    pub fn figures(&self, encoding: Encoding) -> TableFigures {
+        TableFigures {
+            points: self.points.len(),
+            values: self.points.iter().map(|point| self.values_at(*point, encoding)).sum(),
+            bytes: size_of_val(&self.points[..]) + size_of_val(&self.states[..]),
+            shared_bytes: size_of_val(&self.headers[..])
+                + size_of_val(&self.exits[..])
+                + size_of_val(&self.constants[..]),
+        }
+    }
+    fn values_at(&self, point: DeoptPoint, encoding: Encoding) -> usize {
+        let (mut at, mut values) = (point.state() as usize, 0);
+        // How many words the value at a place takes.
+        let words = |at: usize| {
+            let is_half = encoding == Encoding::Pair && Located(self.states[at]).boxing() == Boxing::Whole;
+            if is_half { 2 } else { 1 }
+        };
+        let mut header = self.headers[self.exits[usize::from(point.exit())].header as usize];
+        loop {
+            let end = at + usize::from(header.register_entries) + usize::from(header.result_entries);
+            while at < end {
+                values += 1;
+                at += words(at);
+            }
+            if header.open.is_some() {
+                values += 1;
+                at += 1;
+            }
+            if header.has_callee {
+                values += 1;
+                at += words(at);
+            }
+            if !header.has_parent {
+                return values;
+            }
+            header = self.headers[self.states[at] as usize];
+            at += 1;
+        }
+    }
 }
 
 /// Which words of a compiled frame are collector-managed while it is in a call.

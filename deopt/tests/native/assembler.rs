@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
 use surmise_deopt::table::{
-    CallSite, CallSites, DeoptPoint, DeoptTable, ExitReason, FrameHeader, Located, Root, RootKind,
+    CallSite, CallSites, DeoptPoint, DeoptTable, Exit, ExitReason, FrameHeader, Located, Root, RootKind,
 };
 use surmise_ir::entity::UnitId;
 use surmise_ir::function::Entry;
@@ -201,10 +201,14 @@ impl Assembler {
     ) -> &mut Assembler {
         self.load_home(RDI, CONTEXT).bytes(&[0xff, 0x97]).bytes(&stub.to_le_bytes());
         let state = self.deopt.states.len() as u32;
-        self.deopt.points.push(DeoptPoint { return_offset: self.code.len() as u32, state });
-        self.deopt.reasons.push(reason);
+        let number = self.deopt.exits.len() as u16;
+        let point = DeoptPoint::pack(self.code.len() as u32, state, number);
+        self.deopt.points.push(point.expect("tests' code is small"));
+        self.deopt.exits.push(Exit { reason, header: self.deopt.headers.len() as u32 });
         for (index, (header, entries)) in frames.iter().enumerate() {
-            self.deopt.states.push(self.deopt.headers.len() as u32);
+            if index > 0 {
+                self.deopt.states.push(self.deopt.headers.len() as u32);
+            }
             self.deopt.headers.push(FrameHeader { has_parent: index + 1 < frames.len(), ..*header });
             self.deopt.states.extend(entries.iter().map(|entry| entry.0));
         }

@@ -13,7 +13,7 @@ use surmise_deopt::entry::EntryCell;
 use surmise_deopt::isolate::{InstallError, Isolate, IsolateError, Reclaimed};
 use surmise_deopt::loaded::{CodeSpace, LoadError};
 use surmise_deopt::slots::SlotValue;
-use surmise_deopt::table::{Boxing, Place};
+use surmise_deopt::table::{Boxing, DeoptPoint, Place};
 use surmise_ir::entity::{Pc, Register, UnitId};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::Entry;
@@ -192,6 +192,9 @@ fn malformed_images_are_refused() {
     let good = failing(UnitId(1));
     assert_eq!(check_image(&good, &language), Ok(()));
     type Damage = fn(&mut CandidateImage);
+    fn point(return_offset: u32, state: u32) -> DeoptPoint {
+        DeoptPoint::pack(return_offset, state, 0).expect("small numbers")
+    }
     let damages: &[(&str, Damage)] = &[
         ("number offset", |image| image.number_offset += 4),
         ("number offset", |image| image.number_offset = u32::MAX - 7),
@@ -200,18 +203,21 @@ fn malformed_images_are_refused() {
         ("argument count home", |image| image.argument_count_home = Some(3)),
         ("slot", |image| image.slots.push(Recipe { class: 9, words: [0, 0] })),
         ("expected kind", |image| image.expects.push((Register(0), kind(77)))),
-        ("deopt points", |image| image.deopt.reasons.clear()),
-        ("deopt point", |image| image.deopt.points[0].return_offset = 0),
-        ("deopt point", |image| image.deopt.points[0].return_offset = 1 << 20),
-        ("deopt point", |image| image.deopt.points[0].state = 100),
+        ("deopt point", |image| image.deopt.exits.clear()),
+        ("deopt point", |image| image.deopt.points[0] = point(0, 0)),
+        ("deopt point", |image| image.deopt.points[0] = point(1 << 20, 0)),
+        ("deopt point", |image| image.deopt.points[0] = point(image.deopt.points[0].return_offset(), 100)),
         ("deopt point", |image| image.deopt.states.truncate(4)),
         ("deopt point", |image| image.deopt.headers[0].has_parent = true),
         ("deopt point", |image| image.deopt.constants.clear()),
-        ("deopt point", |image| image.deopt.states[1] = located(0, Boxing::Kind(50), Place::Frame(-5)).0),
-        ("deopt point", |image| image.deopt.states[1] = located(0, Boxing::Kind(2), Place::Frame(5)).0),
-        ("deopt point", |image| image.deopt.states[1] = located(0, Boxing::Kind(2), Place::Register(0)).0),
-        ("deopt point", |image| image.deopt.states[1] = located(0, Boxing::Kind(2), Place::Result(2)).0),
-        ("deopt point", |image| image.deopt.states[1] = located(0, Boxing::Whole, Place::Frame(-5)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Kind(50), Place::Frame(-5)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Kind(2), Place::Frame(5)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Kind(2), Place::Register(0)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Kind(2), Place::Result(2)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Whole, Place::Frame(-5)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Pair, Place::Frame(-1)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Pair, Place::Register(3)).0),
+        ("deopt point", |image| image.deopt.states[0] = located(0, Boxing::Pair, Place::Result(1)).0),
         // A state that is its own parent.
         ("deopt point", |image| {
             let base = image.deopt.states.len() as u32;
@@ -219,7 +225,7 @@ fn malformed_images_are_refused() {
             parent.has_parent = true;
             image.deopt.headers.push(parent);
             image.deopt.states.extend(std::iter::repeat_n(1, 1000));
-            image.deopt.points[0].state = base;
+            image.deopt.points[0] = point(image.deopt.points[0].return_offset(), base);
         }),
     ];
     for (index, (what, damage)) in damages.iter().enumerate() {

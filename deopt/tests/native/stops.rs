@@ -7,6 +7,7 @@ use crate::host::*;
 use std::process::Command;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::host::GuestResults;
+use surmise_deopt::table::DeoptPoint;
 use surmise_ir::entity::UnitId;
 
 const CASE: &str = "SURMISE_TEST_STOP";
@@ -45,7 +46,9 @@ fn run(case: &str) {
         }
         "unknown deopt point" => {
             let mut image = failing(UnitId(1));
-            image.deopt.points[0].return_offset -= 1;
+            let point = image.deopt.points[0];
+            image.deopt.points[0] = DeoptPoint::pack(point.return_offset() - 1, point.state(), point.exit())
+                .expect("it is smaller than before");
             collect_in(image);
         }
         "no exit recorded" => {

@@ -199,9 +199,8 @@ impl Translator<'_> {
             )));
         }
         if let Some(word) = self.home_spot(value, form) {
-            for index in 0..if self.is_pair() { 2 } else { 1 } {
-                description.value(register, Boxing::Whole, Spot::Home(word + index));
-            }
+            let boxing = if self.is_pair() { Boxing::Pair } else { Boxing::Whole };
+            description.value(register, boxing, Spot::Home(word));
             return Ok(());
         }
         if form != ExitForm::Guard {
@@ -227,10 +226,8 @@ impl Translator<'_> {
         let register = Register(0);
         match ty {
             Type::Any => {
-                description.value(register, Boxing::Whole, Spot::Result(0));
-                if self.is_pair() {
-                    description.value(register, Boxing::Whole, Spot::Result(1));
-                }
+                let boxing = if self.is_pair() { Boxing::Pair } else { Boxing::Whole };
+                description.value(register, boxing, Spot::Result(0));
             }
             _ => {
                 let kinds = &self.language.kinds;

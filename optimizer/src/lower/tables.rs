@@ -9,7 +9,7 @@ use super::error::LowerError;
 use cranelift_codegen::{CompiledCode, ExceptionContextLoc, FinalizedMachExceptionHandler, ir};
 use rustc_hash::FxHashMap;
 use surmise_deopt::table::{
-    Boxing, CallSite, CallSites, DeoptPoint, DeoptTable, ExitReason, FrameHeader, Located, Place, Root,
+    Boxing, CallSite, CallSites, DeoptPoint, DeoptTable, Exit, ExitReason, FrameHeader, Located, Place, Root,
     RootKind,
 };
 use surmise_ir::entity::Register;
@@ -199,6 +199,7 @@ pub(super) fn build_tables(
         DeoptTable { headers: records.headers, constants: records.constants, ..DeoptTable::default() };
     let (mut calls, mut float_sites) = (CallSites::default(), Vec::new());
     let mut runs: FxHashMap<Vec<u32>, u32> = FxHashMap::default();
+    let mut exits: FxHashMap<Exit, usize> = FxHashMap::default();
     let mut root_runs: FxHashMap<Vec<(i16, bool)>, (u32, u32)> = FxHashMap::default();
     let locations = code.buffer.get_srclocs_sorted();
     let mut next = 0;
@@ -229,8 +230,12 @@ pub(super) fn build_tables(
                         });
                     }
                 }
-                let mut run = Vec::with_capacity((words.1 - words.0) as usize);
-                for word in &records.words[words.0 as usize..words.1 as usize] {
+                let words = &records.words[words.0 as usize..words.1 as usize];
+                let Some((&StateWord::Header(header), words)) = words.split_first() else {
+                    return Err(LowerError::Cranelift(format!("exit {:#x} has no frame", site.ret_addr)));
+                };
+                let mut run = Vec::with_capacity(words.len());
+                for word in words {
                     run.push(match *word {
                         StateWord::Header(number) => number,
                         StateWord::Value(register, boxing, spot) => {
@@ -256,8 +261,23 @@ pub(super) fn build_tables(
                     states.extend_from_slice(run);
                     (states.len() - run.len()) as u32
                 });
-                table.points.push(DeoptPoint { return_offset: site.ret_addr, state });
-                table.reasons.push(*reason);
+                let exit = Exit { reason: *reason, header };
+                let exit_list = &mut table.exits;
+                let number = *exits.entry(exit).or_insert_with(|| {
+                    exit_list.push(exit);
+                    exit_list.len() - 1
+                });
+                let exit = u16::try_from(number).map_err(|_| LowerError::TooLarge {
+                    what: "reasons and places to leave",
+                    found: number,
+                    limit: u16::MAX as usize,
+                })?;
+                let point = DeoptPoint::pack(site.ret_addr, state, exit);
+                table.points.push(point.ok_or(LowerError::TooLarge {
+                    what: "code bytes or words of frame states",
+                    found: site.ret_addr.max(state) as usize,
+                    limit: DeoptPoint::OFFSETS as usize,
+                })?);
             }
             Some(Record::Call { roots, origin, gives_float }) => {
                 if *gives_float {
@@ -290,7 +310,7 @@ pub(super) fn build_tables(
         }
     }
     // The buffer lists call sites in the order of their addresses.
-    debug_assert!(table.points.is_sorted_by_key(|point| point.return_offset));
+    debug_assert!(table.points.is_sorted_by_key(|point| point.return_offset()));
     debug_assert!(calls.sites.is_sorted_by_key(|site| site.return_offset));
     Ok(Tables { deopt: table, calls, float_sites })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use surmise::deopt::table::TableFigures;
 use surmise::ir::guard::GuardReason;
 
 use crate::state::State;
@@ -36,12 +37,17 @@ struct SurmiseFigures {
     compile_seconds: f64,
     lowering_seconds: f64,
     ir_instructions: usize,
+    lowered_ir_instructions: usize,
     nanoseconds_per_instruction: f64,
+    nanoseconds_per_lowered_instruction: f64,
     guards: usize,
     code_bytes: usize,
+    deopt_tables: TableFigures,
     table_bytes: usize,
     slots: usize,
+    slot_bytes: usize,
     log_events: u64,
+    log_bytes: u64,
     dropped_batches: u64,
 }
 
@@ -85,7 +91,9 @@ impl State {
         let candidates = isolate.candidates();
         let reasons = GuardReason::ALL.iter().map(|reason| reason.name()).chain(["invalidated"]);
         let deopts = reasons.zip(plug.deopts).filter(|&(_, count)| count > 0);
-        let per_instruction = service.nanoseconds as f64 / service.lifted.max(1) as f64;
+        let per = |instructions: usize| service.nanoseconds as f64 / instructions.max(1) as f64;
+        let slots = candidates.iter().map(|candidate| candidate.slots().len()).sum();
+        let figures = candidates.iter().map(|candidate| candidate.table_figures());
         Some(SurmiseFigures {
             units: plug.units,
             hot_units: plug.hot_units,
@@ -97,12 +105,17 @@ impl State {
             compile_seconds: service.nanoseconds as f64 / 1e9,
             lowering_seconds: service.lowering_nanoseconds as f64 / 1e9,
             ir_instructions: service.lifted,
-            nanoseconds_per_instruction: per_instruction,
+            lowered_ir_instructions: service.optimized,
+            nanoseconds_per_instruction: per(service.lifted),
+            nanoseconds_per_lowered_instruction: per(service.optimized),
             guards: service.guards,
             code_bytes: isolate.space().statistics().used,
+            deopt_tables: figures.fold(TableFigures::default(), TableFigures::plus),
             table_bytes: candidates.iter().map(|candidate| candidate.table_bytes()).sum(),
-            slots: candidates.iter().map(|candidate| candidate.slots().len()).sum(),
+            slots,
+            slot_bytes: slots * isolate.language().encoding.size() as usize,
             log_events: service.events,
+            log_bytes: service.events * size_of::<surmise::log::Record>() as u64,
             dropped_batches: service.dropped_batches,
         })
     }
@@ -112,7 +125,7 @@ fn table(report: &Report) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "  {name:<34}{value:>16}");
+        let _ = writeln!(text, "  {name:<36}{value:>18}");
     };
     row("wall time", format!("{:.3} s", report.wall_seconds));
     match &report.surmise {
@@ -127,7 +140,14 @@ fn table(report: &Report) -> String {
             }
             row("compile time (background)", format!("{:.2} ms", figures.compile_seconds * 1e3));
             row("  of it lowering", format!("{:.2} ms", figures.lowering_seconds * 1e3));
-            row("  per IR instruction", format!("{:.2} us", figures.nanoseconds_per_instruction / 1e3));
+            row(
+                "  per IR instruction lifted, lowered",
+                format!(
+                    "{:.2}, {:.2} us",
+                    figures.nanoseconds_per_instruction / 1e3,
+                    figures.nanoseconds_per_lowered_instruction / 1e3
+                ),
+            );
             row("guards compiled", figures.guards.to_string());
             let total: u64 = figures.deopts.iter().map(|(_, count)| count).sum();
             row("guards failed", total.to_string());
@@ -135,9 +155,13 @@ fn table(report: &Report) -> String {
                 row(&format!("  {reason}"), count.to_string());
             }
             row("machine code", format!("{} bytes", figures.code_bytes));
-            row("deopt tables, roots", format!("{} bytes", figures.table_bytes));
-            row("spesh slots", figures.slots.to_string());
-            row("log events", figures.log_events.to_string());
+            let tables = &figures.deopt_tables;
+            row("deopt points, live values", format!("{}, {}", tables.points, tables.values));
+            row("  their tables", format!("{} bytes", tables.bytes));
+            row("  shared headers, constants", format!("{} bytes", tables.shared_bytes));
+            row("all tables, call sites and roots too", format!("{} bytes", figures.table_bytes));
+            row("spesh slots", format!("{}, {} bytes", figures.slots, figures.slot_bytes));
+            row("log events", format!("{}, {} bytes", figures.log_events, figures.log_bytes));
             row("log batches dropped", figures.dropped_batches.to_string());
         }
     }

@@ -315,8 +315,8 @@ impl Machine {
         let offset = (self.saved.return_address - self.code as u64) as u32;
         let table = self.image().deopt.clone();
         let point =
-            table.points.iter().position(|point| point.return_offset == offset).expect("a deopt point");
-        let mut at = table.points[point].state as usize;
+            table.points.iter().position(|point| point.return_offset() == offset).expect("a deopt point");
+        let mut at = table.points[point].state() as usize;
         let saved = &self.saved;
         assert_eq!(saved.frame_pointer - saved.stack_pointer, self.image().frame_size as u64, "frame size");
         // SAFETY: a word of the frame that stands below the exit stub.
@@ -349,6 +349,16 @@ impl Machine {
                         box_payload(&self.language.kinds[KindId::from_u32(kind as u32)], word(entry.place()));
                     if words == 2 { vec![boxed.tag(), boxed.payload()] } else { vec![boxed.word()] }
                 }
+                Boxing::Pair => {
+                    // A tag in a result register shares it with the result count.
+                    let mask = if entry.place() == Place::Result(0) { 0xffff_ffff } else { !0 };
+                    let next = match entry.place() {
+                        Place::Frame(offset) => Place::Frame(offset + 1),
+                        Place::Result(number) => Place::Result(number + 1),
+                        other => panic!("{other:?} has no neighbour"),
+                    };
+                    vec![word(entry.place()) & mask, word(next)]
+                }
                 Boxing::Whole if words == 2 => {
                     let second = Located(table.states[*at]);
                     *at += 1;
@@ -362,9 +372,9 @@ impl Machine {
             (entry.register(), boxed)
         };
         let mut frames = Vec::new();
+        let mut number = table.exit(point).header;
         loop {
-            let header = table.headers[table.states[at] as usize];
-            at += 1;
+            let header = table.headers[number as usize];
             let end = at + header.register_entries as usize;
             let mut registers = Vec::new();
             while at < end {
@@ -385,8 +395,10 @@ impl Machine {
             if !header.has_parent {
                 break;
             }
+            number = table.states[at];
+            at += 1;
         }
-        self.exits.push((table.reasons[point], frames));
+        self.exits.push((table.exit(point).reason, frames));
     }
     /// The registers of the single exit's innermost frame.
     pub fn only_exit(&self) -> &Captured {
