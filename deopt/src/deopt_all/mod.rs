@@ -32,7 +32,7 @@
 //!   or outside of compiled code.
 //! * A runloop answers at a safepoint too, and holds no address of code then that it read from an entry cell before.
 //! * After a request no frame of an invalid candidate runs another instruction of it but a return that was under way, the test of its
-//!   mark, and its landing pad. With [`Isolate::set_checked`], and in debug builds, all stacks are walked after each request to see
+//!   mark, and its landing pad. With [`set_checked`](crate::isolate::Isolate::set_checked), and in debug builds, all stacks are walked after each request to see
 //!   that it is so.
 //! * No lock is held while host code runs, and a thread that waits for its turn is away meanwhile: two threads that ask at once
 //!   don't wait for each other.
