@@ -19,5 +19,6 @@ pub mod lower;
 pub mod passes;
 pub mod plug;
 pub mod profile;
+pub mod profile_text;
 pub mod service;
 pub mod unit;

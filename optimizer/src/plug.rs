@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A unit is learnt in several short windows with growing pauses between them: one window would see a few rounds of the
-//! innermost loop and nothing of what is around it.
+//! innermost loop and nothing of what is around it. What the log did not see shows itself when a guess fails: the frames that are
+//! rebuilt then are logged for a moment ([`Plug::frames_left`]), so that the next candidate knows what the last one missed.
 //!
 //! At its next poll the host calls [`Plug::service`], which installs what has been delivered and throws away candidates whose
 //! guesses failed too often. Everything here runs on the isolate's own thread; the compiles run on the service's.
@@ -47,6 +48,8 @@ const LOOKS_FOR_LOOP: u32 = 10_000;
 const RUNS_WHEN_GIVEN_UP: i32 = 1 << 30;
 /// Windows for a loop that became hot when its unit was known already.
 const WINDOWS_PER_FURTHER_LOOP: u32 = 2;
+/// Calls or rounds for which rebuilt frames are logged.
+const WATCHED_RUNS: i32 = 1;
 /// Each retirement makes relearning wait this many times longer.
 const BACK_OFF: u32 = 2;
 
@@ -89,6 +92,8 @@ enum Knowledge {
     Learning { window_open: bool, closed: u32 },
     /// Enough to compile any of its entries.
     Enough,
+    /// Enough; and rebuilt frames are being logged.
+    Watching,
 }
 
 struct UnitRecord {
@@ -170,6 +175,8 @@ pub struct Plug {
     first_index: Option<u32>,
     observer: Arc<Observer>,
     totals: PlugTotals,
+    /// Units whose rebuilt frames are being logged.
+    watched: Vec<UnitIndex>,
 }
 
 impl Plug {
@@ -195,6 +202,7 @@ impl Plug {
             first_index: None,
             observer,
             totals: PlugTotals::default(),
+            watched: Vec::new(),
         }
     }
     /// The settings.
@@ -267,6 +275,7 @@ impl Plug {
 
     /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
     pub fn fired(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> Decision {
+        self.end_watches(host);
         let pause = self.advance(unit, at, host);
         let no_delay = self.config().no_delay;
         let runs = self.config().logged_runs() as i32;
@@ -344,9 +353,36 @@ impl Plug {
                 return i32::try_from(first_pause << closed.min(6)).unwrap_or(RUNS_BETWEEN_LOOKS);
             }
             Knowledge::Enough if is_new => self.request_waiting(unit, host),
-            Knowledge::None | Knowledge::Enough => {}
+            Knowledge::None | Knowledge::Enough | Knowledge::Watching => {}
         }
         0
+    }
+
+    /// A guess failed, and frames of this unit were rebuilt: what they do now is what the log has not seen. To be called when
+    /// the frames are committed, once for each of them.
+    pub fn frames_left(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
+        // Guesses that fail on purpose tell nothing.
+        let watches = self.config().deopt_every.is_none();
+        let record = self.record(unit);
+        if watches && record.knowledge == Knowledge::Enough {
+            record.knowledge = Knowledge::Watching;
+            self.watched.push(unit);
+            host.arm(unit, WATCHED_RUNS, true);
+        }
+    }
+    fn end_watches(&mut self, host: &mut dyn PlugHost) {
+        if self.watched.is_empty() {
+            return;
+        }
+        self.client.flush(&mut self.log);
+        for unit in std::mem::take(&mut self.watched) {
+            let record = self.record(unit);
+            // A retirement may have come meanwhile.
+            if record.knowledge == Knowledge::Watching {
+                record.knowledge = Knowledge::Enough;
+                host.arm(unit, RUNS_BETWEEN_LOOKS, false);
+            }
+        }
     }
 
     /// Asks for candidates for the unit's hot entries.
@@ -374,6 +410,7 @@ impl Plug {
 
     /// To be called at a poll: installs deliveries, throws failed candidates away.
     pub fn service(&mut self, host: &mut dyn PlugHost) {
+        self.end_watches(host);
         self.retire_failed(host);
         while let Some(delivery) = self.client.take() {
             self.deliver(delivery, host);

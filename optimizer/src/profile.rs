@@ -124,9 +124,12 @@ impl UnitProfile {
     }
     /// Whether this guess has failed too often to be made again.
     pub fn is_refused(&self, pc: Pc, reason: GuardReason) -> bool {
-        self.failed
-            .get(&(pc, reason))
-            .is_some_and(|failures| failures.retirements >= crate::config::RETIREMENTS_PER_GUESS)
+        let enough = match reason {
+            // What is delivered to a rebuilt frame is not logged: the log would show the same as before.
+            GuardReason::Result => 1,
+            _ => crate::config::RETIREMENTS_PER_GUESS,
+        };
+        self.failed.get(&(pc, reason)).is_some_and(|failures| failures.retirements >= enough)
     }
     /// Whether what the log did not see is still taken for never reached.
     pub fn expects_no_surprise(&self) -> bool {

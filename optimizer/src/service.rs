@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::log::{Log, Record, UnitIndex};
 use crate::lower::Target;
 use crate::profile::{Profile, UnitProfile};
+use crate::profile_text::ProfileText;
 use crate::unit::UnitSource;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use indexmap::IndexMap;
@@ -445,7 +446,10 @@ impl Worker {
         self.planned.insert((index, entry), knowledge);
         self.running += 1;
         let reason = why(&profile, entry);
-        self.tell(&format!("=== candidate {serial}: {} as {entry:?}: {reason}\n", unit.name()));
+        if self.story.is_some() {
+            let known = ProfileText { profile: &profile, language: &self.shared.language }.to_string();
+            self.tell(&format!("=== candidate {serial}: {} as {entry:?}: {reason}\n{known}", unit.name()));
+        }
         let job = Job { unit, entry, profile, serial, cancelled: self.shared.cancelled.clone() };
         if let Some(watcher) = &*self.shared.watcher.lock().expect("no holder of the watcher panics") {
             watcher(&job);

@@ -65,6 +65,12 @@ impl Machine {
         unsafe { connection.plug.isolate().reclaim() };
     }
 
+    /// A guess about a function failed: what its rebuilt frame does next is logged.
+    pub fn watch(&mut self, function: usize) {
+        let Some(connection) = &mut self.surmise else { return };
+        connection.plug.frames_left(UnitIndex(function as u32), &mut Functions(&self.functions));
+    }
+
     /// Counts a call of a function, or a round of its loop, in a frame at `base`. Gives the code to go on with at the loop's
     /// header, if there is any.
     pub fn count(&mut self, function: &Function, at: Entry, base: usize) -> Option<*const u8> {

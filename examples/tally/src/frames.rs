@@ -37,6 +37,7 @@ impl Machine {
             }
         }
         self.frames.push(Frame { function, base, pc });
+        self.watch(function);
     }
 }
 

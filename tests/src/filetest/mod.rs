@@ -33,10 +33,9 @@
 //! `SURMISE_BLESS=1 cargo test -p surmise-tests --test filetests` rewrites what is expected.
 
 mod given;
-mod profile;
 mod runs;
 
-use profile::read_event;
+use surmise::profile_text::read_event;
 use runs::Run;
 use std::path::Path;
 use surmise::ir::function::Function;

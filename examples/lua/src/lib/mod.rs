@@ -251,6 +251,7 @@ impl State {
         package::open(self);
         libraries::open(self);
         debug::open(self);
+        self.number_intrinsics();
     }
 
     /// Writes to standard output, through a buffer.

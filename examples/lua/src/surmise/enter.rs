@@ -95,6 +95,16 @@ impl State {
         }
     }
 
+    /// Has what the current frame does next logged: it was rebuilt because a guess failed.
+    ///
+    /// # Safety
+    /// The current frame is a Lua frame.
+    pub unsafe fn watch_current_frame(&mut self) {
+        // SAFETY: the function's contract.
+        let unit = UnitIndex(unsafe { (*(*self.runloop.frame).prototype).unit.index });
+        self.with_connection(|plug, host| plug.frames_left(unit, host));
+    }
+
     /// Tells compiled code where windows may end: the runloop's limit moves.
     #[inline]
     pub fn follow_limit(&self) {

@@ -168,7 +168,10 @@ impl Host for State {
             let existing = index == 0 && activation == Activation::Entered && is_loop;
             let flags = if index == 0 { flags } else { 0 };
             // SAFETY: the runtime calls this with a plan of frames of this state.
-            unsafe { self.commit_frame(&image, existing, flags) };
+            unsafe {
+                self.commit_frame(&image, existing, flags);
+                self.watch_current_frame();
+            }
             if index == 0
                 && let Some(connection) = &mut self.surmise
             {

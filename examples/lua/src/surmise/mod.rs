@@ -130,7 +130,6 @@ impl State {
             rebuilt: std::ptr::null_mut(),
             service: Some(service),
         }));
-        self.number_intrinsics();
         for index in 0..self.prototypes.len() {
             let prototype: *mut Prototype = &mut *self.prototypes[index];
             self.register_unit(prototype);
@@ -138,8 +137,8 @@ impl State {
         Ok(())
     }
 
-    /// Gives the library functions of [`INTRINSICS`] their numbers.
-    fn number_intrinsics(&mut self) {
+    /// Gives the library functions of [`INTRINSICS`] their numbers: the libraries have been opened just now.
+    pub fn number_intrinsics(&mut self) {
         for &(library, name, number) in INTRINSICS {
             let key = self.new_string(library.as_bytes());
             let library = crate::table::get_string(self.globals, key);
