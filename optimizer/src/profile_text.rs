@@ -135,7 +135,14 @@ mod tests {
             read_event(&mut profile, line, &language).unwrap_or_else(|| panic!("{line}"));
         }
         assert_eq!(ProfileText { profile: &profile, language: &language }.to_string(), text);
-        for wrong in ["entered", "loop 1 40", "register @0 x int", "fact @4", "failed @4 nonsense", "operands @1 nonsense"] {
+        for wrong in [
+            "entered",
+            "loop 1 40",
+            "register @0 x int",
+            "fact @4",
+            "failed @4 nonsense",
+            "operands @1 nonsense",
+        ] {
             assert_eq!(read_event(&mut profile, wrong, &language), None, "{wrong}");
         }
     }

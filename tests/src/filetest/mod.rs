@@ -35,7 +35,6 @@
 mod given;
 mod runs;
 
-use surmise::profile_text::read_event;
 use runs::Run;
 use std::path::Path;
 use surmise::ir::function::Function;
@@ -45,6 +44,7 @@ use surmise::ir::verifier::{Stage, verify, violations_text};
 use surmise::lower::{LowerSettings, Target, lower};
 use surmise::passes::{Environment, Fuel, PASSES, PIPELINE, pass};
 use surmise::profile::UnitProfile;
+use surmise::profile_text::read_event;
 
 /// The languages that filetests are written in.
 pub struct Languages {
