@@ -112,6 +112,10 @@ impl Effects {
     pub fn is_safepoint(&self) -> bool {
         self.allocates || self.calls_guest
     }
+    /// Whether it does nothing but compute and touch memory: nobody looks at the calling frame meanwhile, and it returns.
+    pub fn is_leaf(&self) -> bool {
+        !self.is_safepoint() && !self.throws
+    }
     /// Whether the calling frame may find itself invalidated when the call returns: the call needs a landing pad.
     pub fn may_deoptimize(&self) -> bool {
         self.calls_guest

@@ -7,6 +7,7 @@
 //! | module | what it answers |
 //! |---|---|
 //! | [`control_flow`] | successors, predecessors, post-order; a petgraph view of the blocks |
+//! | [`entry`] | what every activation does first |
 //! | [`dominators`] | the dominator tree, in constant time per question |
 //! | [`positions`] | where instructions and values stand, and which comes before which |
 //! | [`loops`] | natural loops with headers, back-edges, preheaders, exits and nesting |
@@ -18,6 +19,7 @@
 pub mod bit_set;
 pub mod control_flow;
 pub mod dominators;
+pub mod entry;
 pub mod liveness;
 pub mod loops;
 pub mod positions;

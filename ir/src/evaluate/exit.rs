@@ -87,7 +87,8 @@ pub struct RebuiltFrame {
 }
 
 impl Machine<'_> {
-    /// The frames of a state, innermost first. Without `results`, those of the state are the innermost frame's.
+    /// The frames of a state, innermost first. `results` are what the innermost one's instruction was given from outside: with
+    /// results in the state itself it has no use for them.
     pub(super) fn rebuild(
         &self,
         state: FrameStateId,
@@ -122,7 +123,10 @@ impl Machine<'_> {
                 callee: state.callee.map(boxed).transpose()?,
                 registers,
                 open,
-                results: results.take().unwrap_or(Results::Values(own)),
+                results: match results.take() {
+                    Some(results) if own.is_empty() => results,
+                    _ => Results::Values(own),
+                },
             });
         }
         Ok(frames)

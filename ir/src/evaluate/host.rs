@@ -123,7 +123,16 @@ pub trait EvaluatorHost {
     fn store_window(&mut self, window: u64, register: i32, value: Boxed) -> Result<(), Stop>;
     /// The address of a register of a window.
     fn window_address(&mut self, window: u64, register: i32) -> u64;
-    /// Calls an extern that neither allocates nor runs guest code.
+    /// Whether there is room for an activation on the stacks: its window, of so many registers, and what it takes elsewhere.
+    fn has_room(&mut self, window: u64, registers: u16) -> bool {
+        let _ = (window, registers);
+        true
+    }
+    /// Whether the next poll has to stand still: somebody has asked for it.
+    fn is_polled(&mut self) -> bool {
+        true
+    }
+    /// Calls an extern that neither allocates, nor throws, nor runs guest code.
     fn call_leaf(&mut self, call: &ExternCall) -> Result<Option<Datum>, Stop>;
     /// Does what a machine waits for: collector-managed values may move ([`Machine::visit_roots`]; those in `call` are the
     /// callee's to keep), and the machine may be invalidated. Only [`super::evaluate`] asks this; who drives machines by

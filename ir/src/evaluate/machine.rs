@@ -3,9 +3,8 @@
 use super::datum::{Boxed, Datum};
 use super::exit::{Exit, LeaveReason, Results};
 use super::host::{Access, Call, Delivery, EvaluatorHost, ExternCall, GuestCall, Stop};
-use super::{Fault, Pause, Settings, Step, boxing, pure};
-use crate::analysis::{ControlFlow, Liveness};
-use crate::entity::{Block, ExternId, Inst, Value};
+use super::{Fault, Pause, Prepared, Settings, Step, boxing, pure};
+use crate::entity::{Block, ExternId, FrameStateId, Inst, Value};
 use crate::function::{CallInfo, Entry, Function, Immediate, InstData, Wanted};
 use crate::guard::GuardReason;
 use crate::language::Language;
@@ -13,7 +12,7 @@ use crate::opcode::Opcode;
 use crate::text::inst_text;
 use crate::types::Type;
 use cranelift_entity::SecondaryMap;
-use std::cell::OnceCell;
+use smallvec::SmallVec;
 
 /// A place that a collector may have to update.
 #[derive(Debug)]
@@ -40,6 +39,7 @@ enum Position {
 /// One activation of a function.
 pub struct Machine<'a> {
     pub(super) function: &'a Function,
+    prepared: &'a Prepared,
     language: &'a Language,
     /// The address of the first register.
     window: u64,
@@ -48,7 +48,6 @@ pub struct Machine<'a> {
     /// The place of the last instruction, for faults.
     last: (Block, usize),
     values: SecondaryMap<Value, Option<Datum>>,
-    liveness: OnceCell<Liveness>,
     steps: u64,
     guards: u64,
     result_count: Option<u64>,
@@ -65,9 +64,14 @@ enum Next {
     /// Another block.
     Block(Block),
     /// Standing still.
-    Wait(Call),
+    Wait(Box<Call>),
     /// The end.
-    Exit(Exit),
+    Exit(Box<Exit>),
+}
+
+#[cold]
+fn undefined(value: Value) -> String {
+    format!("{value} is not defined here, or was dead at a call before")
 }
 
 /// Why a step can't be taken.
@@ -91,9 +95,10 @@ impl From<Stop> for Halt {
 }
 
 impl<'a> Machine<'a> {
-    /// An activation that stands before its first instruction. The function has passed the verifier.
+    /// An activation that stands before its first instruction. The function has passed the verifier; `prepared` is made of it.
     pub fn new(
         function: &'a Function,
+        prepared: &'a Prepared,
         language: &'a Language,
         window: u64,
         settings: Settings,
@@ -101,13 +106,13 @@ impl<'a> Machine<'a> {
         let entry = function.entry_block();
         Machine {
             function,
+            prepared,
             language,
             window,
             settings,
             position: Position::At(entry, 0),
             last: (entry, 0),
             values: SecondaryMap::with_capacity(function.values.len()),
-            liveness: OnceCell::new(),
             steps: 0,
             guards: 0,
             result_count: None,
@@ -127,6 +132,15 @@ impl<'a> Machine<'a> {
     /// How many guards have been run.
     pub fn guards(&self) -> u64 {
         self.guards
+    }
+    /// Goes on as if so many guards had been run: forced failures are counted over several activations then.
+    pub fn set_guards(&mut self, guards: u64) {
+        self.guards = guards;
+    }
+    /// The instruction that it stands at, or stood at when it ended.
+    pub fn place(&self) -> Option<Inst> {
+        let (block, index) = self.last;
+        self.function.blocks[block].insts.get(index).copied()
     }
     /// The function.
     pub fn function(&self) -> &'a Function {
@@ -196,13 +210,13 @@ impl<'a> Machine<'a> {
                     self.position = Position::At(target, 0);
                 }
                 Ok(Next::Wait(call)) => {
-                    self.forget_dead(block, inst);
+                    self.forget_dead(inst)?;
                     self.position = Position::Waiting(block, index);
-                    return Ok(Pause::Call(call));
+                    return Ok(Pause::Call(*call));
                 }
                 Ok(Next::Exit(exit)) => {
                     self.tell(inst, None);
-                    return Ok(self.end(exit));
+                    return Ok(self.end(*exit));
                 }
                 Err(Halt::Throw) => return Ok(self.end(Exit::Thrown)),
                 Err(Halt::Fault(message)) => return Err(self.fault(message)),
@@ -211,6 +225,7 @@ impl<'a> Machine<'a> {
     }
     fn end(&mut self, exit: Exit) -> Pause {
         self.position = Position::Ended;
+        self.values.clear();
         Pause::Exit(exit)
     }
 
@@ -253,6 +268,8 @@ impl<'a> Machine<'a> {
                 Immediate::Call(info),
                 Delivery::Guest { first, count },
             ) => match info.wanted {
+                // The interpreter receives them as after any call.
+                _ if self.invalidated => Ok(()),
                 Wanted::Fixed(1) if first.is_none() => Err("one result is wanted, none was given".to_owned()),
                 Wanted::Fixed(wanted) if wanted > 1 && count != wanted.into() => {
                     Err(format!("{wanted} results are wanted, {count} were given"))
@@ -287,34 +304,37 @@ impl<'a> Machine<'a> {
         }
     }
     /// Forgets every value that is not needed across a call: a collector must not see it, and no later step may use it.
-    fn forget_dead(&mut self, block: Block, inst: Inst) {
-        let function = self.function;
-        let liveness = self.liveness.get_or_init(|| Liveness::new(function, &ControlFlow::new(function)));
-        let mut live = Default::default();
-        liveness.walk_back(function, block, |other, after| {
-            if other == inst {
-                live = Liveness::across(function, inst, after);
-                // A poll leaves with its state before.
-                live.extend(
-                    function.insts[inst].state.into_iter().flat_map(|state| function.state_values(state)),
-                );
+    fn forget_dead(&mut self, inst: Inst) -> Result<(), Fault> {
+        let Some(needed) = self.prepared.needed(inst) else {
+            return Err(self.fault("it is not prepared as a call"));
+        };
+        for (value, place) in self.values.iter_mut() {
+            if !needed.contains(value) {
+                *place = None;
             }
-        });
-        for value in function.values.keys().filter(|&value| !live.contains(value)) {
-            self.values[value] = None;
         }
+        Ok(())
     }
 
     /// What a value is now.
     pub(super) fn value(&self, value: Value) -> Result<Datum, String> {
-        self.values[value].ok_or_else(|| format!("{value} is not defined here, or was dead at a call before"))
+        self.values[value].ok_or_else(|| undefined(value))
     }
 
     fn step<H: EvaluatorHost + ?Sized>(&mut self, inst: Inst, host: &mut H) -> Result<Next, Halt> {
         let data = &self.function.insts[inst];
-        let mut operands = Vec::with_capacity(data.args.len());
+        if self.prepared.room_check() == Some(inst)
+            && let Some(state) = data.state
+            && !host.has_room(self.window, self.function.window_size())
+        {
+            return self.leave(state, LeaveReason::Guard { inst, reason: GuardReason::Stack, forced: false });
+        }
+        let mut operands = SmallVec::<[Datum; 4]>::new();
         for &arg in &data.args {
-            operands.push(self.value(arg)?);
+            match self.values[arg] {
+                Some(datum) => operands.push(datum),
+                None => return Err(Halt::Fault(undefined(arg))),
+            }
         }
         let wrong = || Halt::Fault(format!("it is not defined for {operands:?}"));
         let result = |datum| Ok(Next::Result(Some(datum)));
@@ -365,9 +385,9 @@ impl<'a> Machine<'a> {
             }
 
             (Opcode::Operation, Immediate::Operation(id, _), _) => {
-                self.call_extern(self.language.operations[id].fallback, operands, host)
+                self.call_extern(self.language.operations[id].fallback, &operands, host)
             }
-            (Opcode::CallExtern, Immediate::Extern(id), _) => self.call_extern(id, operands, host),
+            (Opcode::CallExtern, Immediate::Extern(id), _) => self.call_extern(id, &operands, host),
             (Opcode::CallGuest | Opcode::CallUnit, Immediate::Call(info), _) => {
                 self.call_guest(info, &operands)
             }
@@ -375,16 +395,17 @@ impl<'a> Machine<'a> {
                 Some(count) => result(Datum::I64(count as i64)),
                 None => Err(Halt::Fault("no call came before".to_owned())),
             },
-            (Opcode::Poll, _, []) => Ok(Next::Wait(Call::Poll)),
+            (Opcode::Poll, _, []) if !host.is_polled() => Ok(Next::Result(None)),
+            (Opcode::Poll, _, []) => Ok(Next::Wait(Box::new(Call::Poll))),
 
             (Opcode::Jump, ..) => self.jump(data, 0),
             (Opcode::Branch, _, &[Datum::I1(condition)]) => self.jump(data, usize::from(!condition)),
-            (Opcode::Return, ..) => Ok(Next::Exit(Exit::Returned(operands))),
+            (Opcode::Return, ..) => Ok(Next::Exit(Box::new(Exit::Returned(operands.into_vec())))),
             (Opcode::ReturnOpen, Immediate::Register(register), &[Datum::I64(count)]) if count >= 0 => {
-                Ok(Next::Exit(Exit::ReturnedOpen { register, count: count as u64 }))
+                Ok(Next::Exit(Box::new(Exit::ReturnedOpen { register, count: count as u64 })))
             }
             (Opcode::Deoptimize, Immediate::Reason(reason), _) => {
-                self.leave(data, LeaveReason::Deoptimize(reason))
+                self.leave(Self::state_before(data)?, LeaveReason::Deoptimize(reason))
             }
             (Opcode::Unreachable, ..) => Err(Halt::Fault("control got here".to_owned())),
 
@@ -423,13 +444,14 @@ impl<'a> Machine<'a> {
         if holds && !forced {
             return Ok(Next::Result(result));
         }
-        self.leave(data, LeaveReason::Guard { inst, reason, forced: holds })
+        self.leave(Self::state_before(data)?, LeaveReason::Guard { inst, reason, forced: holds })
     }
-    fn leave(&self, data: &InstData, reason: LeaveReason) -> Result<Next, Halt> {
-        let state =
-            data.state.ok_or_else(|| Halt::Fault("it has no frame state to leave with".to_owned()))?;
+    fn state_before(data: &InstData) -> Result<FrameStateId, Halt> {
+        data.state.ok_or_else(|| Halt::Fault("it has no frame state to leave with".to_owned()))
+    }
+    fn leave(&self, state: FrameStateId, reason: LeaveReason) -> Result<Next, Halt> {
         let frames = self.rebuild(state, None)?;
-        Ok(Next::Exit(Exit::Deoptimized { reason, frames }))
+        Ok(Next::Exit(Box::new(Exit::Deoptimized { reason, frames })))
     }
 
     fn access(&self, data: &InstData, operands: &[Datum]) -> Result<Access, Halt> {
@@ -450,7 +472,7 @@ impl<'a> Machine<'a> {
     fn call_extern<H: EvaluatorHost + ?Sized>(
         &mut self,
         id: ExternId,
-        args: Vec<Datum>,
+        args: &[Datum],
         host: &mut H,
     ) -> Result<Next, Halt> {
         let callee = &self.language.externs[id];
@@ -459,9 +481,9 @@ impl<'a> Machine<'a> {
         }
         let end = i32::from(self.function.window_size());
         let window_end = callee.needs_window.then(|| host.window_address(self.window, end));
-        let call = ExternCall { id, args, window_end };
-        if callee.effects.is_safepoint() {
-            return Ok(Next::Wait(Call::Extern(call)));
+        let call = ExternCall { id, args: args.to_vec(), window_end };
+        if !callee.effects.is_leaf() {
+            return Ok(Next::Wait(Box::new(Call::Extern(call))));
         }
         Ok(Next::Result(host.call_leaf(&call)?))
     }
@@ -477,7 +499,7 @@ impl<'a> Machine<'a> {
             return Err(wrong());
         }
         let args: Option<Vec<Boxed>> = args.iter().map(|arg| arg.boxed()).collect();
-        Ok(Next::Wait(Call::Guest(GuestCall {
+        Ok(Next::Wait(Box::new(Call::Guest(GuestCall {
             callee,
             args: args.ok_or_else(wrong)?,
             open_arguments,
@@ -485,14 +507,15 @@ impl<'a> Machine<'a> {
             register: info.window,
             wanted: info.wanted,
             site: info.site,
-        })))
+        }))))
     }
 
     fn jump(&mut self, data: &InstData, way: usize) -> Result<Next, Halt> {
         let target = data.targets.get(way).ok_or_else(|| Halt::Fault("no such target".to_owned()))?;
         let params = &self.function.blocks[target.block].params;
         // All values are read before any is set: a loop may pass its parameters in another order.
-        let values: Vec<Datum> = target.args.iter().map(|&arg| self.value(arg)).collect::<Result<_, _>>()?;
+        let values: SmallVec<[Datum; 4]> =
+            target.args.iter().map(|&arg| self.value(arg)).collect::<Result<_, _>>()?;
         if values.len() != params.len() {
             return Err(Halt::Fault("as many values as parameters".to_owned()));
         }

@@ -2,7 +2,7 @@
 //! is the portable backend.
 //!
 //! A [`Machine`] runs one activation of one function, generic, specialized, or after all passes. It is resumable: at every call
-//! that may collect or run guest code, and at every poll, [`Machine::run`] hands out a [`Pause`] and stands still, its values
+//! that may collect, run guest code or throw, and at every poll, [`Machine::run`] hands out a [`Pause`] and stands still, its values
 //! visible to a moving collector ([`Machine::visit_roots`]), until the answer is delivered. So guest code that calls guest code
 //! needs no recursion here, and a parked machine can be invalidated in place ([`Machine::invalidate`]): what it does next is to
 //! leave with the frames *after* its call. [`evaluate`] is the simple driver: it lets the host answer each pause at once.
@@ -24,12 +24,14 @@ mod exit;
 mod host;
 mod machine;
 pub mod model;
+mod prepared;
 mod pure;
 
 pub use datum::{Boxed, Datum};
 pub use exit::{Exit, LeaveReason, RebuiltFrame, Results};
 pub use host::{Access, Call, Delivery, EvaluatorHost, ExternCall, GuestCall, Stop};
 pub use machine::{Machine, RootMut};
+pub use prepared::Prepared;
 
 use crate::entity::{Block, Inst};
 use crate::function::Function;
@@ -86,7 +88,8 @@ pub fn evaluate<H: EvaluatorHost + ?Sized>(
     settings: Settings,
     host: &mut H,
 ) -> Result<Exit, Fault> {
-    let mut machine = Machine::new(function, language, window, settings);
+    let prepared = Prepared::new(function);
+    let mut machine = Machine::new(function, &prepared, language, window, settings);
     loop {
         match machine.run(host)? {
             Pause::Exit(exit) => return Ok(exit),

@@ -170,7 +170,8 @@ fn a_collector_finds_and_moves_exactly_what_is_needed() {
     let (table, moved) = (host.memory.object(), host.memory.object());
     host.registers.insert(WINDOW, [4, table]);
     host.memory.set(&language, moved, "Table.count", None, Datum::I64(11));
-    let mut machine = Machine::new(&function, &language, WINDOW, Settings::default());
+    let prepared = Prepared::new(&function);
+    let mut machine = Machine::new(&function, &prepared, &language, WINDOW, Settings::default());
     let pause = machine.run(&mut host).unwrap();
     assert!(matches!(pause, Pause::Call(Call::Extern(_))));
     let mut roots = 0;
@@ -230,7 +231,8 @@ fn errors_throw_and_bugs_are_faults() {
 fn templates_run_and_traces_show_every_step() {
     let language = language();
     let case = &language.operations[language.operation("+").unwrap()].cases[0];
-    let mut machine = Machine::new(&case.template, &language, WINDOW, Settings::default());
+    let prepared = Prepared::new(&case.template);
+    let mut machine = Machine::new(&case.template, &prepared, &language, WINDOW, Settings::default());
     machine.set_parameters(&[Datum::I64(i64::MAX), Datum::I64(1)]);
     let steps = Rc::new(RefCell::new(Vec::new()));
     let seen = steps.clone();

@@ -4,7 +4,7 @@ use super::*;
 use crate::analysis::{ControlFlow, Dominators, LoopForest};
 use crate::entity::UnitId;
 use crate::evaluate::model::WINDOW;
-use crate::evaluate::{Boxed, Exit, LeaveReason, Machine, Pause, Settings, evaluate};
+use crate::evaluate::{Boxed, Exit, LeaveReason, Machine, Pause, Prepared, Settings, evaluate};
 use crate::function::{Entry, Function};
 use crate::language::Language;
 use crate::text::{parse_function, print_function};
@@ -138,7 +138,8 @@ fn forced_failures_strike_the_guard_that_was_counted() {
     for seed in 0..300 {
         let function = random_function(&language, seed, 60, Reach::Everything);
         let mut world = world(&language, &ARGUMENTS);
-        let mut machine = Machine::new(&function, &language, WINDOW, Settings::default());
+        let prepared = Prepared::new(&function);
+        let mut machine = Machine::new(&function, &prepared, &language, WINDOW, Settings::default());
         let exit = loop {
             match machine.run(&mut world.host).unwrap() {
                 Pause::Exit(exit) => break exit,
