@@ -4,7 +4,7 @@ use crate::table::{CallSites, DeoptTable};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use surmise_ir::entity::{KindId, Register, UnitId};
-use surmise_ir::function::Entry;
+use surmise_ir::function::{Entry, Function};
 use surmise_ir::language::Recipe;
 
 /// A candidate's number: the index of its effective slots. Unique among the candidates that are loaded in one code space; used
@@ -55,4 +55,52 @@ pub struct CandidateImage {
     pub deopt: DeoptTable,
     /// Calls: landing pads and roots.
     pub calls: CallSites,
+}
+
+/// One specialization of one unit that the portable backend runs: the optimized function itself, run by the reference evaluator. Like a
+/// [`CandidateImage`], it is in no isolate yet and holds no address.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PortableImage {
+    /// The function, with all that it says about itself: name, unit, entry, slots, guards and frame states.
+    pub function: Function,
+    /// What it rests on without checking it: the host names an [`crate::deopt_all::Assumption`] for each.
+    pub assumptions: Vec<Recipe>,
+}
+
+/// A candidate in the form of one of the backends.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Image {
+    /// Machine code.
+    Native(CandidateImage),
+    /// A function for the evaluator.
+    Portable(PortableImage),
+}
+
+impl Image {
+    /// The candidate's name, for people.
+    pub fn name(&self) -> &str {
+        match self {
+            Image::Native(image) => &image.name,
+            Image::Portable(image) => &image.function.name,
+        }
+    }
+    /// Its unit.
+    pub fn unit(&self) -> UnitId {
+        match self {
+            Image::Native(image) => image.unit,
+            Image::Portable(image) => image.function.unit,
+        }
+    }
+}
+
+impl From<CandidateImage> for Image {
+    fn from(image: CandidateImage) -> Image {
+        Image::Native(image)
+    }
+}
+
+impl From<PortableImage> for Image {
+    fn from(image: PortableImage) -> Image {
+        Image::Portable(image)
+    }
 }

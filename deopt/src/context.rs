@@ -46,6 +46,8 @@ pub struct Context {
     pub poll_stub: *const u8,
     /// The runtime's side of the context (a `Box<RunloopState>`), opaque to machine code.
     pub runtime: *mut u8,
+    /// What entry code of portable candidates calls for each step, see [`crate::portable`].
+    pub portable_step: *const u8,
     /// The host's `call_unit`, called by the stub `interpret_entry`: `(context, window, argument_count, results) -> status`.
     pub call_unit: *const u8,
 }

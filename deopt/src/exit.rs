@@ -54,11 +54,35 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
     // SAFETY: the return address into the caller stands above the frame's saved frame pointer.
     let entered = unsafe { *((exit.frame_pointer + 8) as *const usize) } == enter_return_address();
     let activation = if entered { Activation::Entered } else { Activation::Called };
+    // SAFETY: the stub's context; the frame is one of the candidate.
+    let (status, results) =
+        unsafe { rebuild(context, &candidate, activation, |plan| capture(plan, &candidate, point, exit)) };
+    if status == Status::Returned as u64 {
+        exit.results = [results.first, results.second];
+    }
+    status
+}
 
+/// Makes interpreter frames of a frame that leaves: fills a plan, counts, lets the host allocate and commit. Who entered the frame goes
+/// on with them, or they are run to their end; then the status is [`Status::Returned`], and there are results.
+///
+/// # Safety
+/// The context is inside `enter`, on its own thread; the frame on top is one of the candidate, runs no further, and is at rest for
+/// everybody who walks the stack.
+pub(crate) unsafe fn rebuild(
+    context: *mut Context,
+    candidate: &Arc<Candidate>,
+    activation: Activation,
+    fill: impl FnOnce(&mut RebuildPlan),
+) -> (u64, GuestResults) {
+    // SAFETY: as in `deoptimize`.
+    let state = unsafe { RunloopState::of(context) };
+    // SAFETY: as in `deoptimize`.
+    let isolate = unsafe { &*Arc::as_ptr(&(*state).isolate) };
     // SAFETY: no reference into the state is held; a plan that was pushed stays in place until it is popped below.
     let plan = unsafe {
         let plan = (*state).rebuilds.push(candidate.language.encoding);
-        capture(&mut *plan, &candidate, point, exit);
+        fill(&mut *plan);
         &*plan
     };
     let glue = {
@@ -67,9 +91,10 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
         let event = event(plan, activation);
         // SAFETY: no reference into the state is held.
         unsafe { (*state).events.push(event) };
-        count(&candidate, isolate, &event);
+        count(candidate, isolate, &event);
         glue
     };
+    let mut results = GuestResults::default();
     // SAFETY: the context is inside `enter` with the host that the glue was made for: compiled code is running.
     let allocated = unsafe { (glue.allocate_frames)(context, plan) };
     if allocated == Status::Returned {
@@ -79,16 +104,14 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
     // SAFETY: nested rebuilds are over, so the plan on top is ours; `plan` is not used any more.
     unsafe { (*state).rebuilds.pop() };
     if allocated != Status::Returned {
-        return allocated as u64;
+        return (allocated as u64, results);
     }
-    if entered {
-        return Status::Resumed as u64;
+    if activation == Activation::Entered {
+        return (Status::Resumed as u64, results);
     }
-    let mut results = GuestResults::default();
     // SAFETY: as for `allocate_frames`.
     let status = unsafe { (glue.resume)(context, &mut results) };
-    exit.results = [results.first, results.second];
-    status as u64
+    (status as u64, results)
 }
 
 /// The Rust part of the poll stub.
@@ -257,15 +280,12 @@ impl Reader<'_> {
 /// Fills a plan from a compiled frame.
 fn capture(plan: &mut RebuildPlan, candidate: &Candidate, point: u32, exit: &ExitFrame) {
     let places = Places { candidate, exit, point };
-    plan.candidate = candidate.id;
-    plan.point = point;
-    let exit = candidate.deopt.exit(point as usize);
-    plan.reason = exit.reason;
-    plan.window = places.frame_word(candidate.window_home) as *mut u8;
-    plan.argument_count = candidate.argument_count_home.map(|home| places.frame_word(home));
+    let window = places.frame_word(candidate.window_home) as *mut u8;
+    let argument_count = candidate.argument_count_home.map(|home| places.frame_word(home));
+    plan.describe(candidate, point, window, argument_count);
     let at = candidate.deopt.points[point as usize].state() as usize;
     let mut reader = Reader { places, plan, words: &candidate.deopt.states, at };
-    let mut header = Some(exit.header);
+    let mut header = Some(candidate.deopt.exit(point as usize).header);
     while let Some(number) = header {
         header = reader.frame(number);
     }

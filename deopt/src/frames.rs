@@ -14,6 +14,7 @@
 use crate::code_map::Snapshot;
 use crate::context::Context;
 use crate::loaded::Candidate;
+use crate::portable::activation;
 use crate::stop::loud_stop;
 use crate::stubs::{EntryRecord, enter_return_address};
 use crate::table::RootKind;
@@ -116,6 +117,10 @@ impl<'a> FrameWalk<'a> {
                 self.walked, self.frame_pointer
             ));
         };
+        if candidate.is_portable() {
+            // All its calls are made from one place: the frame says which it is in.
+            return Located { return_address, candidate, site: FrameSite::Call(0), is_landing_pad: false };
+        }
         let offset = return_address - candidate.start();
         if let Some(site) = candidate.site_at(offset as u32) {
             return Located { return_address, candidate, site, is_landing_pad: false };
@@ -173,6 +178,11 @@ impl<'a> Iterator for FrameWalk<'a> {
                 ));
             }
             self.walked += 1;
+            let site = match candidate.is_portable() {
+                // SAFETY: a frame of a portable candidate, which stands still.
+                true => unsafe { activation::site(frame_pointer) },
+                false => site,
+            };
             let is_marked = candidate.mark_home.is_some_and(|home| {
                 let mark = frame_pointer.wrapping_add_signed(home as isize * 8) as *const u64;
                 // SAFETY: a home inside the frame (checked when the candidate was loaded), written at its entry.
@@ -214,6 +224,10 @@ impl CompiledFrame<'_> {
     /// As for [`FrameWalk::new`]; what is written is a valid value in the place of the old one.
     pub unsafe fn visit_roots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
         let FrameSite::Call(site) = self.site else { return };
+        if self.candidate.is_portable() {
+            // SAFETY: handed on.
+            return unsafe { activation::visit_roots(self.frame_pointer, visit) };
+        }
         let (from, to) = self.candidate.call_site(site).roots;
         let any_words = if self.candidate.language.encoding == Encoding::Pair { 2 } else { 1 };
         for root in &self.candidate.calls.roots[from as usize..to as usize] {

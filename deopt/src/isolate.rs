@@ -9,7 +9,7 @@
 //! are gone, and its code as well if no other isolate has a share). A retired candidate may be *invalid*: then its frames don't go
 //! on in it, see [`crate::deopt_all`], where reclamation is too.
 
-use crate::candidate::{CandidateId, CandidateImage};
+use crate::candidate::{CandidateId, Image};
 use crate::code_map::Snapshot;
 use crate::context::Context;
 use crate::deopt_all::{Assumption, AssumptionError, Assumptions, Protocol};
@@ -356,10 +356,11 @@ impl Isolate {
     /// As for [`CodeSpace::load`] and [`Isolate::install_loaded`].
     pub unsafe fn install(
         &self,
-        image: CandidateImage,
+        image: impl Into<Image>,
         resolver: &mut dyn FnMut(&Recipe) -> Option<SlotValue>,
     ) -> Result<CandidateId, InstallError> {
-        self.check_unit(&image.name, image.unit)?;
+        let image = image.into();
+        self.check_unit(image.name(), image.unit())?;
         // SAFETY: handed on.
         let loaded = unsafe { self.space.load(image, &self.language) }?;
         // SAFETY: handed on.

@@ -28,6 +28,7 @@
 //! | [`frames`] | walking compiled frames |
 //! | [`exit`], [`rebuild`], [`boxed`] | deopt one |
 //! | [`deopt_all`] | deopt all: requests, visits, assumptions |
+//! | [`portable`] | candidates that the reference evaluator runs |
 //! | [`events`] | what is remembered of deopts |
 //! | [`stop`] | what happens when something must never happen |
 //!
@@ -53,6 +54,7 @@ pub mod guard_tree;
 pub mod host;
 pub mod isolate;
 pub mod loaded;
+pub mod portable;
 pub mod rebuild;
 pub mod runloop;
 pub mod slots;

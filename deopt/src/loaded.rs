@@ -4,16 +4,20 @@
 //! guest heap only through the effective slots of the isolate that runs it, so one copy serves all.
 
 use crate::arena::{Arena, ArenaError, ArenaStatistics, Block};
-use crate::candidate::{CandidateId, CandidateImage};
+use crate::candidate::{CandidateId, CandidateImage, Image, PortableImage};
 use crate::check::{ImageError, check_image};
 use crate::code_map::CodeMap;
 use crate::frames::FrameSite;
 use crate::isolate::Isolate;
+use crate::portable::code::PortableCode;
+use crate::portable::entry_code::entry_code;
+use crate::portable::frame;
 use crate::slots::EffectiveSlots;
-use crate::table::{CallSite, CallSites, DeoptTable, FrameHeader, TableFigures};
+use crate::table::{CallSite, CallSites, DeoptTable, ExitReason, FrameHeader, TableFigures};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use surmise_ir::analysis::entry;
 use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
@@ -39,6 +43,8 @@ pub struct Candidate {
     pub(crate) calls: CallSites,
     /// The landing pads with their call sites, by offset.
     pub(crate) landing_pads: Box<[(u32, u32)]>,
+    /// What the portable backend runs; its entry code is in the arena like machine code.
+    pub(crate) portable: Option<PortableCode>,
     pub(crate) language: Arc<Language>,
     /// How often each deopt point was taken: made when the first is, for most candidates are never left.
     pub(crate) deopts: OnceLock<Box<[AtomicU32]>>,
@@ -68,6 +74,10 @@ impl Candidate {
     /// What it expects at its entry.
     pub fn expects(&self) -> &[(Register, KindId)] {
         &self.expects
+    }
+    /// Whether the portable backend runs it.
+    pub fn is_portable(&self) -> bool {
+        self.portable.is_some()
     }
     /// Address of its first byte, the entry point.
     pub fn start(&self) -> usize {
@@ -101,13 +111,22 @@ impl Candidate {
     pub fn language(&self) -> &Arc<Language> {
         &self.language
     }
+    /// How many deopt points it has.
+    pub fn point_count(&self) -> usize {
+        self.portable.as_ref().map_or(self.deopt.points.len(), |code| code.reasons.len())
+    }
+    /// Why it is left at a deopt point.
+    pub(crate) fn reason(&self, point: u32) -> ExitReason {
+        let point = point as usize;
+        self.portable.as_ref().map_or_else(|| self.deopt.exit(point).reason, |code| code.reasons[point])
+    }
     /// How often a deopt point was taken.
     pub fn deopt_count(&self, point: usize) -> u32 {
         self.deopts.get().map_or(0, |deopts| deopts[point].load(Ordering::Relaxed))
     }
     /// Counts that a deopt point was taken. Relaxed: the counters order nothing.
     pub(crate) fn count_deopt(&self, point: usize) {
-        let none = || self.deopt.points.iter().map(|_| AtomicU32::new(0)).collect();
+        let none = || (0..self.point_count()).map(|_| AtomicU32::new(0)).collect();
         self.deopts.get_or_init(none)[point].fetch_add(1, Ordering::Relaxed);
     }
     /// How often it was left at any of its deopt points.
@@ -246,47 +265,32 @@ impl CodeSpace {
     /// Puts a candidate's code into memory; no isolate runs it yet. The code goes when the last owner drops what is returned.
     ///
     /// # Safety
-    /// The code in the image is machine code of a candidate as [`crate::context`] describes it, and its tables are true.
+    /// Machine code in the image is that of a candidate as [`crate::context`] describes it, and its tables are true. A function for
+    /// the portable backend was optimized from its unit's code.
     pub unsafe fn load(
         self: &Arc<CodeSpace>,
-        image: CandidateImage,
+        image: impl Into<Image>,
         language: &Arc<Language>,
     ) -> Result<Arc<LoadedCandidate>, LoadError> {
-        check_image(&image, language)?;
+        let (mut code, number_offset, mut candidate) = match image.into() {
+            Image::Native(image) => native(image, language)?,
+            Image::Portable(image) => portable(image, language)?,
+        };
         let number =
-            self.take_number().ok_or_else(|| LoadError::TooMany { candidate: image.name.clone() })?;
-        let mut code = image.code;
-        code[image.number_offset as usize..][..8].copy_from_slice(&u64::from(number).to_le_bytes());
+            self.take_number().ok_or_else(|| LoadError::TooMany { candidate: candidate.name.clone() })?;
+        if let Some(offset) = number_offset {
+            code[offset as usize..][..8].copy_from_slice(&u64::from(number).to_le_bytes());
+        }
         let block = match self.arena.allocate(&code) {
             Ok(block) => block,
             Err(error) => {
                 self.numbers().free.push(number);
-                return Err(LoadError::Memory { candidate: image.name, error });
+                return Err(LoadError::Memory { candidate: candidate.name, error });
             }
         };
-        let candidate = Arc::new(Candidate {
-            id: CandidateId(number),
-            name: image.name,
-            unit: image.unit,
-            entry: image.entry,
-            expects: image.expects,
-            start: block.address(),
-            length: code.len(),
-            frame_size: image.frame_size,
-            window_home: image.window_home,
-            window_size: image.window_size,
-            argument_count_home: image.argument_count_home,
-            mark_home: image.mark_home,
-            landing_pads: landing_pads(&image.calls),
-            slots: image.slots,
-            assumptions: image.assumptions,
-            deopts: OnceLock::new(),
-            deopt: image.deopt,
-            calls: image.calls,
-            language: language.clone(),
-            total: AtomicU32::new(0),
-            report_at: AtomicU32::new(1),
-        });
+        candidate.id = CandidateId(number);
+        candidate.start = block.address();
+        let candidate = Arc::new(candidate);
         self.map.add(&candidate);
         Ok(Arc::new(LoadedCandidate { candidate, block: Some(block), space: self.clone() }))
     }
@@ -303,6 +307,70 @@ impl CodeSpace {
         numbers.next += u32::from(number < EffectiveSlots::CAPACITY);
         (number < EffectiveSlots::CAPACITY).then_some(number)
     }
+}
+
+/// Code, where its number goes, and the candidate but for its number and its address.
+type Prepared = (Vec<u8>, Option<u32>, Candidate);
+
+fn native(image: CandidateImage, language: &Arc<Language>) -> Result<Prepared, ImageError> {
+    check_image(&image, language)?;
+    let candidate = Candidate {
+        id: CandidateId(u32::MAX),
+        name: image.name,
+        unit: image.unit,
+        entry: image.entry,
+        expects: image.expects,
+        start: 0,
+        length: image.code.len(),
+        frame_size: image.frame_size,
+        window_home: image.window_home,
+        window_size: image.window_size,
+        argument_count_home: image.argument_count_home,
+        mark_home: image.mark_home,
+        landing_pads: landing_pads(&image.calls),
+        slots: image.slots,
+        assumptions: image.assumptions,
+        deopts: OnceLock::new(),
+        deopt: image.deopt,
+        calls: image.calls,
+        portable: None,
+        language: language.clone(),
+        total: AtomicU32::new(0),
+        report_at: AtomicU32::new(1),
+    };
+    Ok((image.code, Some(image.number_offset), candidate))
+}
+
+fn portable(image: PortableImage, language: &Arc<Language>) -> Result<Prepared, ImageError> {
+    let (code, headers, calls) = PortableCode::new(image.function, language)?;
+    let function = &code.function;
+    let counts_arguments = entry::counts_arguments(function);
+    let candidate = Candidate {
+        id: CandidateId(u32::MAX),
+        name: function.name.clone(),
+        unit: function.unit,
+        entry: function.entry,
+        expects: entry::expectations(function),
+        start: 0,
+        length: entry_code().len(),
+        frame_size: frame::FRAME_SIZE,
+        window_home: frame::WINDOW_HOME,
+        window_size: function.window_size(),
+        argument_count_home: counts_arguments.then_some(frame::ARGUMENT_COUNT_HOME),
+        mark_home: Some(frame::MARK_HOME),
+        // Frames are redirected by their marks.
+        landing_pads: Box::default(),
+        slots: function.slots.values().copied().collect(),
+        assumptions: image.assumptions,
+        deopts: OnceLock::new(),
+        deopt: DeoptTable { headers, ..DeoptTable::default() },
+        calls,
+        portable: Some(code),
+        language: language.clone(),
+        total: AtomicU32::new(0),
+        report_at: AtomicU32::new(1),
+    };
+    Ok((entry_code().to_vec(), None, candidate))
 }
 
 /// Ownership of a candidate's code. Each isolate that runs it has a share, until no frame of the isolate is left in it.

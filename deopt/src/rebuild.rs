@@ -10,6 +10,7 @@ use crate::boxed::Boxed;
 use crate::candidate::CandidateId;
 use crate::frames::RootWord;
 use crate::host::GuestResults;
+use crate::loaded::Candidate;
 use crate::table::ExitReason;
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -62,6 +63,20 @@ impl RebuildPlan {
     }
     fn stride(&self) -> usize {
         self.encoding.size() as usize / 8
+    }
+    /// Says what is left, and where.
+    pub(crate) fn describe(
+        &mut self,
+        candidate: &Candidate,
+        point: u32,
+        window: *mut u8,
+        argument_count: Option<u64>,
+    ) {
+        self.candidate = candidate.id;
+        self.point = point;
+        self.reason = candidate.reason(point);
+        self.window = window;
+        self.argument_count = argument_count;
     }
     /// How many values are in it.
     pub(crate) fn value_count(&self) -> u32 {

@@ -20,6 +20,7 @@ use crate::events::{DeoptEvent, EventRing};
 use crate::frames::RootWord;
 use crate::host::{Glue, Host, Thrown};
 use crate::isolate::{Isolate, Registered, visit_runloop};
+use crate::portable::activation::Activations;
 use crate::rebuild::RebuildStack;
 use crate::stop::loud_stop;
 use crate::stubs::{self, Status};
@@ -51,6 +52,8 @@ pub(crate) struct RunloopState {
     /// A host function's panic on its way through compiled frames.
     pub panic: Option<Box<dyn Any + Send>>,
     pub events: EventRing,
+    /// The evaluator's side of the portable backend's frames.
+    pub activations: Activations,
     /// The thread that runs it (see [`this_thread`]), whose own it is to visit while it is not away.
     pub thread: AtomicU64,
     /// Who may visit its frames.
@@ -109,6 +112,7 @@ impl<H: Host> Runloop<H> {
             rebuilds: RebuildStack::default(),
             panic: None,
             events: EventRing::default(),
+            activations: Activations::default(),
             thread: AtomicU64::new(this_thread()),
             handshake: isolate.protocol.handshake(),
             visit: Mutex::default(),
@@ -130,6 +134,7 @@ impl<H: Host> Runloop<H> {
             landing_exit: stubs::landing_exit as *const u8,
             poll_stub: stubs::poll_stub as *const u8,
             runtime: Box::into_raw(Box::new(state)).cast(),
+            portable_step: stubs::portable_step as *const u8,
             call_unit: glue.call_unit as *const u8,
         });
         // SAFETY: a box's pointer is not null.
@@ -239,7 +244,10 @@ impl<H: Host> Runloop<H> {
         // for exactly the time of the call: each nested function makes its reference from this pointer.
         let status = unsafe {
             let outer = std::mem::replace(&mut (*context).host_state, (&raw mut *host).cast());
+            let activations = (*self.state()).activations.len();
             let status = stubs::enter(context, code, window, argument_count, &raw mut results);
+            // Those of frames that did not return.
+            (*self.state()).activations.truncate(activations);
             (*context).host_state = outer;
             status
         };

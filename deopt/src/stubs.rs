@@ -118,6 +118,7 @@ pub use native::*;
 mod native {
     use super::{Context, EntryRecord, ExitFrame};
     use crate::exit;
+    use crate::portable::step;
     use core::arch::naked_asm;
     use std::mem::offset_of;
     use std::sync::OnceLock;
@@ -303,6 +304,41 @@ mod native {
         )
     }
 
+    /// What the entry code of portable candidates calls for each step, with its frame. Returns [`step::MAKE_CALL`], or zero when the
+    /// frame's results are in it, or leaves.
+    ///
+    /// # Safety
+    /// Called by that entry code.
+    #[unsafe(naked)]
+    pub unsafe extern "C" fn portable_step(context: *mut Context, frame: *mut u8) {
+        naked_asm!(
+            "mov [rdi + {exit_frame_pointer}], rbp",
+            "lea rax, [rsp + 8]",
+            "mov [rdi + {exit_stack_pointer}], rax",
+            "push rbp",
+            "mov rbp, rsp",
+            "push rdi",
+            "sub rsp, 8",
+            "call {step}",
+            "test rax, rax",
+            "jz 2f",
+            "cmp rax, {make_call}",
+            "jne 3f",
+            "2:",
+            "leave",
+            "ret",
+            "3:",
+            "mov rdi, [rsp + 8]",
+            "mov rsi, rax",
+            "jmp {leave}",
+            exit_frame_pointer = const offset_of!(Context, exit_frame_pointer),
+            exit_stack_pointer = const offset_of!(Context, exit_stack_pointer),
+            make_call = const step::MAKE_CALL,
+            step = sym step::step,
+            leave = sym leave,
+        )
+    }
+
     /// What entry cells hold while their unit has no code: lets the host interpret the call. A compiled unit's signature.
     ///
     /// # Safety
@@ -382,6 +418,7 @@ mod foreign {
     pub unsafe extern "C" fn guard_exit(_: *mut Context) {}
     pub unsafe extern "C" fn landing_exit(_: *mut Context, _: u64, _: u64) {}
     pub unsafe extern "C" fn poll_stub(_: *mut Context) {}
+    pub unsafe extern "C" fn portable_step(_: *mut Context, _: *mut u8) {}
     pub unsafe extern "C" fn interpret_entry(_: *mut Context, _: *mut u8, _: u64) {}
     pub fn enter_return_address() -> usize {
         0

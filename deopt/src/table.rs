@@ -15,8 +15,10 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use surmise_ir::entity::{Pc, Register, UnitId};
+use smallvec::SmallVec;
+use surmise_ir::entity::{FrameStateId, Pc, Register, UnitId};
 use surmise_ir::frame_state::When;
+use surmise_ir::function::Function;
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::Encoding;
 
@@ -123,6 +125,30 @@ pub struct FrameHeader {
     pub has_callee: bool,
     /// Whether the run of the frame around it follows.
     pub has_parent: bool,
+}
+
+impl FrameHeader {
+    /// The activations that a frame stands for while it is in a call with this state after it, innermost first: headers without
+    /// entries, for messages and tracebacks.
+    pub fn origin(function: &Function, state: FrameStateId) -> SmallVec<[FrameHeader; 2]> {
+        let header = |id| {
+            let state = &function.states[id];
+            let frame = &function.frames[state.frame];
+            FrameHeader {
+                unit: frame.unit,
+                pc: state.resume.pc,
+                when: state.resume.when,
+                window: frame.window,
+                register_entries: 0,
+                result_entries: 0,
+                call_results: false,
+                open: None,
+                has_callee: false,
+                has_parent: state.parent.is_some(),
+            }
+        };
+        function.state_chain(state).map(header).collect()
+    }
 }
 
 /// A deopt point, in 8 bytes.

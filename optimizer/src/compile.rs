@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use surmise_deopt::candidate::CandidateImage;
+use surmise_deopt::candidate::{Image, PortableImage};
 use surmise_ir::function::{Entry, Function};
 use surmise_ir::language::Language;
 use thiserror::Error;
@@ -83,17 +83,15 @@ pub struct Figures {
 /// A finished compile.
 pub struct Compiled {
     /// The candidate, or why there is none.
-    pub result: Result<CandidateImage, Rejection>,
-    /// The optimized IR, for the portable backend and for stories; `None` if the compile did not get that far.
-    pub function: Option<Function>,
+    pub result: Result<Image, Rejection>,
     /// Sizes and times.
     pub figures: Figures,
     /// The candidate's story, when stories are written.
     pub story: Option<String>,
 }
 
-/// Compiles. Never panics: a panic inside is a rejection.
-pub fn compile(job: &Job, language: &Language, config: &Config, target: &Target) -> Compiled {
+/// Compiles, to machine code for the target; without one, for the portable backend. Never panics: a panic inside is a rejection.
+pub fn compile(job: &Job, language: &Language, config: &Config, target: Option<&Target>) -> Compiled {
     let start = Instant::now();
     let attempt = catch_unwind(AssertUnwindSafe(|| Attempt::new(job, language, config).run(target)));
     let mut compiled = attempt.unwrap_or_else(|panic| {
@@ -102,12 +100,7 @@ pub fn compile(job: &Job, language: &Language, config: &Config, target: &Target)
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "with no message".to_owned());
-        Compiled {
-            result: Err(Rejection::Panic(text)),
-            function: None,
-            figures: Figures::default(),
-            story: None,
-        }
+        Compiled { result: Err(Rejection::Panic(text)), figures: Figures::default(), story: None }
     });
     compiled.figures.nanoseconds = nanoseconds(start.elapsed());
     compiled
@@ -131,13 +124,12 @@ impl<'a> Attempt<'a> {
         Attempt { job, language, config, figures: Figures::default(), story }
     }
 
-    fn run(mut self, target: &Target) -> Compiled {
-        let mut function = None;
-        let result = self.stages(target, &mut function);
+    fn run(mut self, target: Option<&Target>) -> Compiled {
+        let result = self.stages(target);
         if let (Some(story), Err(rejection)) = (&mut self.story, &result) {
             let _ = writeln!(story, "rejected: {rejection}");
         }
-        Compiled { result, function, figures: self.figures, story: self.story }
+        Compiled { result, figures: self.figures, story: self.story }
     }
 
     fn tell(&mut self, title: &str, text: &str) {
@@ -146,7 +138,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn stages(&mut self, target: &Target, out: &mut Option<Function>) -> Result<CandidateImage, Rejection> {
+    fn stages(&mut self, target: Option<&Target>) -> Result<Image, Rejection> {
         let job = self.job;
         let mut function =
             job.unit.lift(self.language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
@@ -167,20 +159,29 @@ impl<'a> Attempt<'a> {
                 self.figures.generic += usize::from(opcode == surmise_ir::opcode::Opcode::Operation);
             }
         }
+        match target {
+            Some(target) => self.lower(&function, target),
+            None => {
+                self.tell("portable", "run by the evaluator as it stands");
+                Ok(PortableImage::new(function).into())
+            }
+        }
+    }
+
+    fn lower(&mut self, function: &Function, target: &Target) -> Result<Image, Rejection> {
         let settings = LowerSettings {
             force_failures: self.config.deopt_every.is_some(),
             listing: self.story.is_some(),
             redirection: self.config.redirection,
         };
         let start = Instant::now();
-        let lowered = crate::lower::lower(&function, self.language, &settings, target);
+        let lowered = crate::lower::lower(function, self.language, &settings, target);
         self.figures.lowering_nanoseconds = nanoseconds(start.elapsed());
         let lowered = lowered.map_err(|error| Rejection::Lower(error.to_string()))?;
         if let Some(listing) = &lowered.listing {
             self.tell("machine code", listing);
         }
-        *out = Some(function);
-        Ok(lowered.image)
+        Ok(lowered.image.into())
     }
 
     fn passes(&mut self, function: &mut Function) -> Result<(), Rejection> {

@@ -15,7 +15,7 @@
 //! * A compile that fails or panics is a rejection: delivered, counted, and the program runs on.
 
 use crate::compile::{self, Compiled, Figures, Job, Rejection};
-use crate::config::{self, Config};
+use crate::config::{self, Backend, Config};
 use crate::log::{Log, Record, UnitIndex};
 use crate::lower::Target;
 use crate::profile::{Profile, UnitProfile};
@@ -29,9 +29,9 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use surmise_deopt::candidate::CandidateImage;
+use surmise_deopt::candidate::Image;
 use surmise_ir::entity::Pc;
-use surmise_ir::function::{Entry, Function};
+use surmise_ir::function::Entry;
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::Language;
 use thiserror::Error;
@@ -69,9 +69,7 @@ pub struct Delivery {
     /// Number of the candidate, in the order of planning.
     pub serial: u64,
     /// The candidate, or why there is none.
-    pub result: Result<Arc<CandidateImage>, Rejection>,
-    /// The optimized IR, for the portable backend.
-    pub function: Option<Arc<Function>>,
+    pub result: Result<Arc<Image>, Rejection>,
 }
 
 /// A guess that failed too often.
@@ -151,7 +149,8 @@ pub struct Totals {
 struct Shared {
     language: Arc<Language>,
     config: Arc<Config>,
-    target: Target,
+    /// Where machine code is made for; none, where the portable backend runs candidates.
+    target: Option<Target>,
     totals: Mutex<Totals>,
     dropped_batches: AtomicU64,
     next_unit: AtomicU64,
@@ -173,7 +172,10 @@ pub struct Service {
 impl Service {
     /// Starts the service's threads.
     pub fn start(language: Arc<Language>, config: Arc<Config>) -> Result<Service, StartError> {
-        let target = Target::host().map_err(|error| StartError::Target(error.to_string()))?;
+        let target = match config.backend {
+            Backend::Native => Some(Target::host().map_err(|error| StartError::Target(error.to_string()))?),
+            Backend::Portable => None,
+        };
         let story = match &config.log {
             None => None,
             Some(path) => Some(std::io::BufWriter::new(
@@ -457,7 +459,7 @@ impl Worker {
         let shared = self.shared.clone();
         let sender = self.sender.clone();
         let work = move || {
-            let compiled = compile::compile(&job, &shared.language, &shared.config, &shared.target);
+            let compiled = compile::compile(&job, &shared.language, &shared.config, shared.target.as_ref());
             let _ = sender.send(Message::Compiled(Box::new(Finished { request, serial, compiled })));
         };
         rayon::spawn(work);
@@ -467,14 +469,13 @@ impl Worker {
         self.running -= 1;
         let Finished { request, serial, compiled } = finished;
         let Request { client, unit, entry, knowledge, done } = request;
-        let Compiled { result, function, figures, story } = compiled;
+        let Compiled { result, figures, story } = compiled;
         self.count(&result, &figures);
         if let Some(story) = story {
             self.tell(&format!("=== story of candidate {serial}\n{story}"));
         }
         let result = result.map(Arc::new);
-        let function = function.map(Arc::new);
-        let delivery = Delivery { unit, entry, knowledge, serial, result, function };
+        let delivery = Delivery { unit, entry, knowledge, serial, result };
         client.deliveries.lock().expect("no holder of the inbox panics").push_back(delivery);
         if let Some(waker) = &*client.waker.lock().expect("no holder of the waker panics") {
             waker();
@@ -484,7 +485,7 @@ impl Worker {
         }
     }
 
-    fn count(&self, result: &Result<CandidateImage, Rejection>, figures: &Figures) {
+    fn count(&self, result: &Result<Image, Rejection>, figures: &Figures) {
         let mut totals = self.shared.totals.lock().expect("no holder of the totals panics");
         match result {
             Ok(_) => totals.candidates += 1,

@@ -130,25 +130,8 @@ impl Translator<'_> {
             .filter_map(|&value| roots.home(value))
             .filter_map(|home| home.kind.map(|kind| (home.word, kind)));
         let data = &self.function.insts[inst];
-        let mut origin = SmallVec::<[FrameHeader; 2]>::new();
-        let mut next = data.after.or(data.state);
-        while let Some(state) = next {
-            let state = &self.function.states[state];
-            let frame = &self.function.frames[state.frame];
-            next = state.parent;
-            origin.push(FrameHeader {
-                unit: frame.unit,
-                pc: state.resume.pc,
-                when: state.resume.when,
-                window: frame.window,
-                register_entries: 0,
-                result_entries: 0,
-                call_results: false,
-                open: None,
-                has_callee: false,
-                has_parent: next.is_some(),
-            });
-        }
+        let state = data.after.or(data.state);
+        let origin = state.map(|state| FrameHeader::origin(self.function, state)).unwrap_or_default();
         self.records.call(homes, &origin, gives_float)
     }
     /// Makes a call that is not a leaf; goes on, with its results, in a new block if there is a landing pad.
@@ -286,7 +269,7 @@ impl Translator<'_> {
         }
         let signature = self.extern_signature(id);
         let effects = &declared.effects;
-        let is_leaf = !effects.is_safepoint() && !effects.throws;
+        let is_leaf = effects.is_leaf();
         let trampoline = if is_leaf { Trampoline::Leaf(id) } else { Trampoline::Extern(id) };
         let function = self.trampoline(trampoline, signature);
         let results = if is_leaf {

@@ -5,9 +5,8 @@
 //! exits share one block that returns what the stub returns: the frame's results.
 //!
 //! At function entry stands one more guard: whether the guest stack has room for the window and the native stack for the frame.
-//! Its frame state is that of the first instruction of the entry block which has a state *before* its bytecode instruction
-//! (nothing has happened until then); a lifter that emits a poll first gets the check for certain. A function whose entry
-//! block acts before it has any state, or has none, is not checked.
+//! Where it stands, and with which frame state, says [`surmise_ir::analysis::entry::room_check`]; a lifter that emits a poll first
+//! gets it for certain.
 
 use super::Translator;
 use super::error::LowerError;
@@ -19,10 +18,8 @@ use cranelift_codegen::ir::{self, BlockArg, ExceptionTableData, ExceptionTableIt
 use surmise_deopt::context::offsets;
 use surmise_deopt::table::ExitReason;
 use surmise_ir::entity::FrameStateId;
-use surmise_ir::frame_state::When;
 use surmise_ir::function::InstData;
 use surmise_ir::guard::GuardReason;
-use surmise_ir::opcode::EffectClass;
 
 impl Translator<'_> {
     /// A fresh block that is rarely run.
@@ -115,17 +112,12 @@ impl Translator<'_> {
         }
     }
 
-    /// Before the first instruction of the entry block that has a state: the check for room on both stacks.
+    /// At the instruction before which it is due: the check for room on both stacks.
     pub fn check_stacks_before(&mut self, data: &InstData) -> Result<(), LowerError> {
-        if !self.stack_check_is_due {
+        if self.room_check != Some(self.inst) {
             return Ok(());
         }
-        let Some(state) = data.state.filter(|&state| self.function.states[state].resume.when == When::Before)
-        else {
-            self.stack_check_is_due = !matches!(data.opcode.effect(), EffectClass::Write | EffectClass::Call);
-            return Ok(());
-        };
-        self.stack_check_is_due = false;
+        let state = self.state_before(data)?;
         let exit = self.cold_block();
         let size = i64::from(self.function.window_size()) * i64::from(self.language.encoding.size());
         let end = self.builder.ins().iadd_imm_s(self.window, size);

@@ -11,12 +11,9 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, UserExternalName, UserExternalNameRef};
 use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
 use cranelift_entity::PrimaryMap;
-use smallvec::SmallVec;
 use surmise_deopt::candidate::CandidateImage;
-use surmise_ir::entity::{KindId, Register};
-use surmise_ir::function::{Function, Immediate};
-use surmise_ir::guard::GuardReason;
-use surmise_ir::opcode::Opcode;
+use surmise_ir::analysis::entry;
+use surmise_ir::function::Function;
 
 /// The strictest alignment that machine code may ask of the place it is installed at.
 const MAXIMAL_ALIGNMENT: u32 = 16;
@@ -56,7 +53,7 @@ pub(super) fn compile(
         name: function.name.clone(),
         unit: function.unit,
         entry: function.entry,
-        expects: expectations(function),
+        expects: entry::expectations(function),
         code: bytes,
         number_offset,
         frame_size: shape.size,
@@ -133,25 +130,4 @@ fn deliver_float(pad: u32, bytes: &mut Vec<u8>) {
     bytes.extend([0x66, 0x48, 0x0f, 0x7e, 0xc0, 0xe9]);
     let distance = pad.wrapping_sub(bytes.len() as u32 + 4);
     bytes.extend(distance.to_le_bytes());
-}
-
-/// The kinds that the entry block's argument guards check.
-fn expectations(function: &Function) -> SmallVec<[(Register, KindId); 4]> {
-    let mut expected = SmallVec::new();
-    for &inst in &function.blocks[function.entry_block()].insts {
-        let data = &function.insts[inst];
-        let (Opcode::GuardKind, Immediate::KindReason(kind, GuardReason::Argument)) =
-            (data.opcode, data.immediate)
-        else {
-            continue;
-        };
-        if let Some(argument) =
-            data.args.first().and_then(|&value| function.def_with(value, Opcode::Argument))
-            && let Immediate::Register(register) = argument.immediate
-            && !expected.contains(&(register, kind))
-        {
-            expected.push((register, kind));
-        }
-    }
-    expected
 }

@@ -65,7 +65,7 @@ use roots::Roots;
 use rustc_hash::FxHashMap;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::context::offsets;
-use surmise_ir::analysis::{BitSet, ControlFlow, Dominators, LoopForest};
+use surmise_ir::analysis::{BitSet, ControlFlow, Dominators, LoopForest, entry};
 use surmise_ir::entity::{Block, Inst, Value};
 use surmise_ir::function::{Entry, Function, Immediate};
 use surmise_ir::language::Language;
@@ -183,7 +183,7 @@ struct Translator<'a> {
     signatures: Signatures,
     records: Records,
     exit_block: Option<ir::Block>,
-    stack_check_is_due: bool,
+    room_check: Option<Inst>,
     /// The number of results that the call just before has left in the window.
     open_results: Option<ir::Value>,
     /// Boxed values that are unboxed as floats somewhere.
@@ -244,7 +244,7 @@ impl<'a> Translator<'a> {
             signatures: Signatures::default(),
             records: Records::default(),
             exit_block: None,
-            stack_check_is_due: true,
+            room_check: entry::room_check(function),
             open_results: None,
             float_uses: BitSet::new(),
             float_forms: FxHashMap::default(),
@@ -374,7 +374,6 @@ impl<'a> Translator<'a> {
             self.builder.switch_to_block(made(self, block));
             self.homes = self.home_flow.at_start(block, &self.roots);
             self.open_results = None;
-            self.stack_check_is_due &= block == entry;
             let words = self.builder.block_params(made(self, block)).to_vec();
             let mut words = words.into_iter();
             for &param in &function.blocks[block].params {

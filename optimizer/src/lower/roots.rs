@@ -22,7 +22,7 @@ use super::error::LowerError;
 use cranelift_entity::SecondaryMap;
 use rustc_hash::FxHashMap;
 use surmise_deopt::table::RootKind;
-use surmise_ir::analysis::{BitSet, ControlFlow, Loop, LoopForest};
+use surmise_ir::analysis::{BitSet, ControlFlow, Loop, LoopForest, entry};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData};
 use surmise_ir::language::{Encoding, Language};
@@ -203,7 +203,7 @@ impl Roots {
         graph: &ControlFlow,
         loops: &LoopForest,
     ) -> Result<Roots, LowerError> {
-        let counts_arguments = function.insts.values().any(|data| data.opcode == Opcode::ArgumentCount);
+        let counts_arguments = entry::counts_arguments(function);
         let mut roots = Roots {
             homes: SecondaryMap::new(),
             ranges: SecondaryMap::new(),

@@ -107,6 +107,7 @@ impl Machine {
             landing_exit: std::ptr::null(),
             poll_stub: std::ptr::null(),
             runtime: (&raw mut body).cast(),
+            portable_step: std::ptr::null(),
             call_unit: call_unit as *const u8,
         };
         let mut results = [0; 2];

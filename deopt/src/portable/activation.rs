@@ -1,0 +1,106 @@
+//! The evaluator's side of a frame.
+
+use super::code::PortableCode;
+use super::frame::PortableFrame;
+use crate::frames::{FrameSite, RootWord};
+use crate::loaded::Candidate;
+use crate::stop::loud_stop;
+use std::sync::Arc;
+use surmise_ir::evaluate::{Call, Machine, RootMut, Settings};
+use surmise_ir::language::Encoding;
+
+/// What runs in a frame.
+pub(crate) struct Activation {
+    /// Refers to what the candidate holds: it is dropped before.
+    pub machine: Machine<'static>,
+    /// What the machine waits for, from when it stands still in a call until that has returned.
+    pub waiting: Option<Call>,
+    /// Where it stands still.
+    pub site: FrameSite,
+    /// The base of its effective slots.
+    pub slots: *const u8,
+    candidate: Arc<Candidate>,
+}
+
+/// The activations of a runloop, newest last. Each frame knows its own by address: boxes keep it.
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "frames know activations by their addresses")]
+pub(crate) struct Activations(Vec<Box<Activation>>);
+
+impl Activations {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+    /// Gives up all but the oldest ones, whose frames are gone.
+    pub fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+    /// Adds one.
+    pub fn push(&mut self, activation: Activation) -> *mut Activation {
+        self.0.push(Box::new(activation));
+        &raw mut **self.0.last_mut().expect("it was pushed just now")
+    }
+    /// Gives up the newest one, which has ended.
+    pub fn pop(&mut self) {
+        self.0.pop();
+    }
+}
+
+impl Activation {
+    /// An activation that stands before its first instruction.
+    pub fn new(
+        candidate: &Arc<Candidate>,
+        window: *mut u8,
+        slots: *const u8,
+        forced_failures: u32,
+    ) -> Activation {
+        let candidate = candidate.clone();
+        // SAFETY: the candidate and its language are in allocations of their own which live, unchanged, as long as the
+        // activation has its share in the candidate; the machine, which alone has these references, is dropped before that.
+        let (code, language) =
+            unsafe { (&*std::ptr::from_ref(code_of(&candidate)), &*Arc::as_ptr(&candidate.language)) };
+        let fail_every = Some(u64::from(forced_failures)).filter(|&every| every != 0);
+        let settings = Settings { step_limit: None, fail_every };
+        let machine = Machine::new(&code.function, &code.prepared, language, window as u64, settings);
+        Activation { machine, waiting: None, site: FrameSite::Call(0), slots, candidate }
+    }
+    /// Its candidate.
+    pub fn candidate(&self) -> &Arc<Candidate> {
+        &self.candidate
+    }
+    /// Its code.
+    pub fn code(&self) -> &PortableCode {
+        code_of(&self.candidate)
+    }
+}
+
+fn code_of(candidate: &Candidate) -> &PortableCode {
+    match &candidate.portable {
+        Some(code) => code,
+        None => loud_stop(format_args!("{candidate} is run by the portable backend, but is machine code")),
+    }
+}
+
+/// What a frame is doing.
+///
+/// # Safety
+/// The frame pointer is of a frame of a portable candidate that stands still.
+pub(crate) unsafe fn site(frame_pointer: usize) -> FrameSite {
+    // SAFETY: a frame that was left has made its first step.
+    unsafe { (*(*PortableFrame::below(frame_pointer)).activation).site }
+}
+
+/// Reports the collector-managed values that a frame needs after its call.
+///
+/// # Safety
+/// As for [`site`]; what is written is a valid value in the place of the old one.
+pub(crate) unsafe fn visit_roots(frame_pointer: usize, visit: &mut dyn FnMut(RootWord<'_>)) {
+    // SAFETY: as in `site`; nobody has a reference to an activation while host code runs.
+    let activation = unsafe { &mut *(*PortableFrame::below(frame_pointer)).activation };
+    let any_words = if activation.candidate.language.encoding == Encoding::Pair { 2 } else { 1 };
+    activation.machine.visit_roots(&mut |root| match root {
+        RootMut::Ref(word) => visit(RootWord::Ref(word)),
+        RootMut::Any(boxed) => visit(RootWord::Any(&mut boxed[..any_words])),
+    });
+}
