@@ -57,6 +57,26 @@ pub const MODES: &[Mode] = &[
         arguments: &[],
         settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_DEOPT_EVERY", "7"), ("SURMISE_NURSERY", "1024")],
     },
+    Mode {
+        name: "portable",
+        arguments: &[],
+        settings: &[("SURMISE_BACKEND", "portable"), ("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1")],
+    },
+    Mode {
+        name: "portable, every third guard fails",
+        arguments: &[],
+        settings: &[
+            ("SURMISE_BACKEND", "portable"),
+            ("SURMISE_BLOCKING", "1"),
+            ("SURMISE_NODELAY", "1"),
+            ("SURMISE_DEOPT_EVERY", "3"),
+        ],
+    },
+    Mode {
+        name: "portable, tiny nursery",
+        arguments: &[],
+        settings: &[("SURMISE_BACKEND", "portable"), ("SURMISE_BLOCKING", "1"), ("SURMISE_NURSERY", "512")],
+    },
 ];
 
 /// What a run printed and how it ended.

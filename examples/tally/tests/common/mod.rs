@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use surmise::config::Config;
+use surmise::config::{Backend, Config};
 use surmise_tally::assemble::assemble;
 use surmise_tally::run::{Statistics, run};
 
@@ -47,6 +47,15 @@ pub fn modes() -> Vec<(&'static str, Config)> {
             Config { nursery: Some(256), deopt_every: Some(7), ..at_once() },
         ),
         ("no specialization", Config { disabled_passes: vec!["specialize".to_owned()], ..at_once() }),
+        ("portable", Config { backend: Backend::Portable, ..at_once() }),
+        (
+            "portable, every 2nd guard fails",
+            Config { backend: Backend::Portable, deopt_every: Some(2), ..at_once() },
+        ),
+        (
+            "portable, a collection at almost every string, every 7th guard fails",
+            Config { backend: Backend::Portable, nursery: Some(256), deopt_every: Some(7), ..at_once() },
+        ),
         ("disabled", Config { disabled: true, ..default() }),
     ]
 }
