@@ -139,11 +139,15 @@ pub const PIPELINE: &[(&str, &str)] = &[
         "merges the guards and loads that neighbouring operations repeat; makes operands comparable for memory",
     ),
     ("memory", "after gvn: equal bases and indexes are the same value"),
+    ("gvn", "guards on forwarded values merge"),
+    ("memory", "what merged guards gave is now one base: a field of a field of the same object"),
     ("fold", "forwarded values meet their guards"),
     ("unbox_params", "forwarding can reveal boxes at jumps"),
     ("fold", "as above"),
     ("hoist", "after memory, so that only loads that must be there are moved"),
     ("gvn", "hoisted copies from several places of a loop merge"),
+    ("memory", "as behind the first gvn"),
+    ("fold", "as behind the first memory"),
     ("dead_code", "last: nothing after it would use what it removes"),
 ];
 
