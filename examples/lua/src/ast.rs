@@ -302,6 +302,8 @@ pub struct Label {
 
 /// A chunk.
 pub struct Ast {
+    /// Whether the chunk mentions functions that look into frames.
+    pub inspects_frames: bool,
     /// The names and strings.
     pub symbols: Symbols,
     /// The expressions.

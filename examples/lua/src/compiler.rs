@@ -71,6 +71,8 @@ pub struct Function {
     pub lines: Vec<u32>,
     /// Local variables, in order of their starts.
     pub locals: Vec<LocalInfo>,
+    /// A main chunk: whether it mentions functions of `debug` that look into frames or follow their steps.
+    pub inspects_frames: bool,
 }
 
 /// Compiles a chunk. The name is as `load` receives it; if it stands for a file, a first line that starts with `#` is skipped.
@@ -84,10 +86,12 @@ pub fn compile(source: &[u8], chunk_name: &str) -> Result<Function, SyntaxError>
         latest: ExpressionId(0),
         state: FunctionState::new(),
     };
-    generator.function(FunctionId(0), None).map_err(|TooManyRegisters| {
+    let inspects_frames = ast.inspects_frames;
+    let function = generator.function(FunctionId(0), None).map_err(|TooManyRegisters| {
         let message = "function or expression needs too many registers";
         parser::error_behind(source, chunk_name, generator.latest, message)
-    })
+    })?;
+    Ok(Function { inspects_frames, ..function })
 }
 
 /// The code generator: one for a chunk.
@@ -148,6 +152,7 @@ impl Generator<'_> {
             code: state.code,
             lines: state.lines,
             locals: state.locals,
+            inspects_frames: false,
         })
     }
 }

@@ -58,9 +58,11 @@ unsafe fn protect(
             to_be_closed: state.runloop.to_be_closed.len() as u32,
             has_message_handler,
         });
-        // A native that is called right here takes native stack.
-        if state.runloop.native_depth >= NATIVE_DEPTH {
-            state.native_overflow()?;
+        // A native that is called right here takes native stack. What is protected counts though it takes none: a program finds the
+        // limit where PUC has it.
+        let depth = state.runloop.native_depth + state.runloop.handlers.len() as u32;
+        if depth >= NATIVE_DEPTH {
+            state.native_overflow(depth)?;
         }
         state.runloop.native_depth += 1;
         let entered = state.enter(function, count, FRAME_TO_NATIVE);
@@ -216,11 +218,11 @@ impl State {
 
     /// The error of natives nested too deeply; above that a little is left for message handlers.
     #[cold]
-    pub fn native_overflow(&mut self) -> Result<(), Throw> {
-        if self.runloop.native_depth == NATIVE_DEPTH {
+    pub fn native_overflow(&mut self, depth: u32) -> Result<(), Throw> {
+        if depth == NATIVE_DEPTH {
             return Err(self.runtime_error("C stack overflow"));
         }
-        if self.runloop.native_depth >= LAST_NATIVE_DEPTH {
+        if depth >= LAST_NATIVE_DEPTH {
             let value = self.string_value(b"error in error handling");
             return Err(self.throw_value(value));
         }

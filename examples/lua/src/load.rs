@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
+
 use crate::bytecode::Prototype;
 use crate::bytecode::{Instruction, LocalInfo};
 use crate::cache::FieldCache;
@@ -62,7 +64,10 @@ impl State {
         chunk_name: &str,
         environment: Value,
     ) -> *mut LuaClosure {
-        let prototype = self.make_prototype(function, &Rc::from(chunk_name));
+        if function.inspects_frames {
+            self.interpret_only();
+        }
+        let prototype = self.make_prototype(function, &Rc::from(chunk_name), &mut FxHashMap::default());
         // SAFETY: the prototype was just made; nothing collects before the closure is complete.
         unsafe {
             let infos = &(*prototype).upvalues;
@@ -76,16 +81,28 @@ impl State {
         }
     }
 
-    fn make_prototype(&mut self, function: Function, source: &Rc<str>) -> *mut Prototype {
+    /// Equal texts of a chunk are one object, long ones too.
+    fn make_prototype(
+        &mut self,
+        function: Function,
+        source: &Rc<str>,
+        texts: &mut FxHashMap<Vec<u8>, Value>,
+    ) -> *mut Prototype {
         let constants: Box<[Value]> = function
             .constants
-            .iter()
+            .into_iter()
             .map(|constant| match constant {
                 Constant::Nil => Value::NIL,
-                Constant::Bool(value) => Value::bool(*value),
-                Constant::Int(value) => Value::int(*value),
-                Constant::Float(value) => Value::float(*value),
-                Constant::String(bytes) => Value::string(self.heap.intern(bytes)),
+                Constant::Bool(value) => Value::bool(value),
+                Constant::Int(value) => Value::int(value),
+                Constant::Float(value) => Value::float(value),
+                Constant::String(bytes) => {
+                    let text = Value::string(self.heap.intern(&bytes));
+                    if LuaString::is_interned(text.as_string()) {
+                        return text;
+                    }
+                    *texts.entry(bytes.into()).or_insert(text)
+                }
             })
             .collect();
         let caches = function
@@ -94,7 +111,7 @@ impl State {
             .map(|constant| FieldCache::new(constants[*constant as usize].as_string()))
             .collect();
         let children =
-            function.children.into_iter().map(|child| self.make_prototype(child, source)).collect();
+            function.children.into_iter().map(|child| self.make_prototype(child, source, texts)).collect();
         let id = self.prototypes.len() as u32;
         let mut prototype = Box::new(Prototype {
             code: function.code.into(),

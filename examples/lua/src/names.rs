@@ -125,7 +125,10 @@ fn field_kind(table: &[u8]) -> &'static str {
 }
 
 fn field_kind_of<C: Code + ?Sized>(code: &C, pc: usize, table: u8) -> &'static str {
-    register_name(code, pc, table).map_or("field", |(_, name)| field_kind(name))
+    match register_name(code, pc, table) {
+        Some(("local" | "upvalue", name)) => field_kind(name),
+        _ => "field",
+    }
 }
 
 /// The last instruction before `end` that set the register, if that is certain.

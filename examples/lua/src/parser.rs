@@ -18,6 +18,12 @@ use crate::resolve::{ScopeError, Scopes};
 /// plain script, three.
 const MAX_LEVELS: u32 = 197;
 
+/// Functions of `debug` for which a captured variable is a thing of its own. A chunk that mentions one gets no variables captured by
+/// value.
+const CHANGES_VARIABLES: &[&[u8]] = &[b"upvalueid", b"upvaluejoin", b"setupvalue", b"setlocal"];
+/// Functions of `debug` that look into frames or follow their steps.
+const INSPECTS_FRAMES: &[&[u8]] = &[b"getlocal", b"setlocal", b"sethook"];
+
 type Parse<T> = Result<T, SyntaxError>;
 
 struct Parser<'s> {
@@ -53,7 +59,12 @@ struct Parser<'s> {
 pub fn parse(source: &[u8], chunk_name: &str) -> Result<Ast, SyntaxError> {
     let mut parser = Parser::new(source, chunk_name)?;
     parser.main_function()?;
+    let mentions = |names: &[&[u8]]| names.iter().any(|name| parser.lexer.symbols.contains(name));
+    if mentions(CHANGES_VARIABLES) {
+        parser.scopes.assign_captured();
+    }
     Ok(Ast {
+        inspects_frames: mentions(INSPECTS_FRAMES),
         symbols: parser.lexer.symbols,
         expressions: parser.expressions,
         lists: parser.lists,

@@ -104,6 +104,13 @@ impl Scopes {
         }
     }
 
+    /// Has all captured variables but `_ENV` live in cells, as if they were assigned.
+    pub fn assign_captured(&mut self) {
+        for variable in &mut self.variables[1..] {
+            variable.is_assigned |= variable.is_captured;
+        }
+    }
+
     fn current(&self) -> &FunctionScope {
         self.functions.last().expect("a function is open while the parser runs")
     }

@@ -226,7 +226,7 @@ impl State {
     /// As for [`State::enter`].
     pub unsafe fn call_at_as(&mut self, function: *mut Value, count: u32, flags: u32) -> Result<u32, Throw> {
         if self.runloop.native_depth >= NATIVE_DEPTH {
-            self.native_overflow()?;
+            self.native_overflow(self.runloop.native_depth)?;
         }
         self.runloop.native_depth += 1;
         let open_top = self.runloop.open_top;

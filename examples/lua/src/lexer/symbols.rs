@@ -31,18 +31,32 @@ impl Symbols {
         Symbols { bytes: Vec::new(), spans: Vec::new(), table: vec![0; INITIAL_CAPACITY] }
     }
 
-    /// The symbol of `text`, made if it is new.
-    pub fn intern(&mut self, text: &[u8]) -> Symbol {
-        let hash = hash(text);
+    /// The symbol of `text`, if there is one, or else its place in the table.
+    fn find(&self, text: &[u8], hash: u32) -> Result<Symbol, usize> {
         let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
         while let Some(number) = self.table[at].checked_sub(1) {
             let span = self.spans[number as usize];
             if span.hash == hash && self.text(span) == text {
-                return Symbol(number);
+                return Ok(Symbol(number));
             }
             at = (at + 1) & mask;
         }
+        Err(at)
+    }
+
+    /// Whether `text` is a symbol.
+    pub fn contains(&self, text: &[u8]) -> bool {
+        self.find(text, hash(text)).is_ok()
+    }
+
+    /// The symbol of `text`, made if it is new.
+    pub fn intern(&mut self, text: &[u8]) -> Symbol {
+        let hash = hash(text);
+        let at = match self.find(text, hash) {
+            Ok(symbol) => return symbol,
+            Err(at) => at,
+        };
         let number = self.spans.len() as u32;
         self.spans.push(Span { start: self.bytes.len() as u32, length: text.len() as u32, hash });
         self.bytes.extend_from_slice(text);

@@ -25,6 +25,7 @@ pub fn open(state: &mut State) {
             ("setupvalue", setupvalue),
             ("traceback", traceback),
             ("upvalueid", upvalueid),
+            ("upvaluejoin", upvaluejoin),
         ],
     );
 }
@@ -328,6 +329,35 @@ fn upvalueid(state: &mut State, call: Call) -> Result<u32, Throw> {
         u64::from(state.heap.identity(function.as_header())) << 8 | n as u64
     };
     call.return_one(Value { tag: Tag::LightUserdata as u64, payload: id })
+}
+
+/// Makes an upvalue of one Lua function refer to that of another one. Both are cells if their chunks mention this function.
+fn upvaluejoin(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let mut places = [std::ptr::null_mut(); 2];
+    for (place, first) in places.iter_mut().zip([0, 2]) {
+        let n = state.check_int(call, first + 1)?;
+        let function = state.check_function(call, first)?;
+        if !function.is(Tag::LuaClosure) {
+            return Err(state.argument_error(call, first, "Lua function expected"));
+        }
+        *place = match find_upvalue(function, n) {
+            Some((found, _)) => found,
+            None => return Err(state.argument_error(call, first + 1, "invalid upvalue index")),
+        };
+    }
+    let [to, from] = places;
+    // SAFETY: upvalues of live functions. What is read from one by way of a cell is written as such only where a cell is expected.
+    unsafe {
+        let (held, joined) = (to.read(), from.read());
+        let value = |value: Value| if value.is(Tag::Cell) { (*value.as_cell()).value } else { value };
+        to.write(match (held.is(Tag::Cell), joined.is(Tag::Cell)) {
+            (true, true) => joined,
+            (true, false) => Value::cell(state.heap.new_cell(joined)),
+            (false, _) => value(joined),
+        });
+    }
+    state.heap.barrier(call.arg(0).as_header());
+    call.return_none()
 }
 
 fn getmetatable(state: &mut State, call: Call) -> Result<u32, Throw> {

@@ -119,7 +119,10 @@ fn codepoint(state: &mut State, call: Call) -> Result<u32, Throw> {
 }
 
 fn codes(state: &mut State, call: Call) -> Result<u32, Throw> {
-    state.check_string(call, 0)?;
+    let text = state.check_bytes(call, 0)?;
+    if is_continuation(text.first()) {
+        return Err(state.argument_error(call, 0, INVALID));
+    }
     let entry = if call.arg(1).is_falsy() { next_strict } else { next_lax };
     let iterator = state.heap.new_native(entry, "for iterator", 0, &[]);
     let text = call.arg(0);
@@ -149,8 +152,10 @@ fn next(state: &mut State, call: Call, lax: bool) -> Result<u32, Throw> {
         return call.return_none();
     }
     match decode(&text[at..], lax) {
-        Some((code, _)) => call.return_two(Value::int(at as i64 + 1), Value::int(i64::from(code))),
-        None => Err(state.throw_message(INVALID)),
+        Some((code, size)) if !is_continuation(text.get(at + size)) => {
+            call.return_two(Value::int(at as i64 + 1), Value::int(i64::from(code)))
+        }
+        _ => Err(state.throw_message(INVALID)),
     }
 }
 

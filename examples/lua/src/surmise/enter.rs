@@ -1,5 +1,6 @@
 //! From the interpreter into compiled code, and what happens when a unit's counter runs out.
 
+use surmise::deopt::deopt_all::{Reason, Request, Which};
 use surmise::deopt::host::GuestResults;
 use surmise::deopt::isolate::EntryPoint;
 use surmise::deopt::runloop::Outcome;
@@ -15,7 +16,7 @@ use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::{Entered, deliver, return_values};
 use crate::interpreter::{Next, RELOAD, THROW};
 use crate::state::{State, Throw};
-use crate::unit::UNIT_LOGGED;
+use crate::unit::{COUNTER_IDLE, UNIT_LOGGED};
 use crate::value::Value;
 
 /// What the plug needs of the host, without the connection itself.
@@ -85,8 +86,29 @@ impl State {
         Some(result)
     }
 
+    /// Ends all compiled code: for programs that look into frames or follow their steps, which only interpreted ones allow.
+    pub fn interpret_only(&mut self) {
+        let Some(connection) = &mut self.surmise else { return };
+        if std::mem::replace(&mut connection.is_paused, true) {
+            return;
+        }
+        connection.logging = 0;
+        self.logging = false;
+        for prototype in &mut self.prototypes {
+            prototype.unit.flags &= !UNIT_LOGGED;
+            prototype.unit.counter = COUNTER_IDLE;
+        }
+        // SAFETY: chunks are loaded by the host, or by native functions, which compiled code calls as guest code.
+        unsafe {
+            connection.plug.isolate().deopt_all(Request { which: Which::All, reason: Reason::Requested })
+        };
+    }
+
     /// Installs what has been delivered, throws failed candidates away, frees what no frame is left in.
     pub fn serve(&mut self) {
+        if self.surmise.as_ref().is_some_and(|connection| connection.is_paused) {
+            return;
+        }
         self.with_connection(|plug, host| plug.service(host));
         if let Some(connection) = &self.surmise {
             // SAFETY: this thread's runloop is the isolate's only one, and it is at a safepoint: code addresses are read from
@@ -157,8 +179,8 @@ unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
         let prototype = (*frame).prototype;
         let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
         let unit = UnitIndex((*prototype).unit.index);
-        let Some(connection) = &state.surmise else {
-            (*prototype).unit.counter = crate::unit::COUNTER_IDLE;
+        let Some(connection) = state.surmise.as_ref().filter(|connection| !connection.is_paused) else {
+            (*prototype).unit.counter = COUNTER_IDLE;
             return None;
         };
         let is_header = connection.snapshots[(*prototype).unit.id as usize].headers.contains(&index);

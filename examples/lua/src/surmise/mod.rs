@@ -73,6 +73,8 @@ pub struct Connection {
     pub units: FxHashMap<UnitId, *mut Prototype>,
     /// Flags for the frame that a compiled frame entered by the interpreter turns into, should it be rebuilt.
     pub entered_flags: u32,
+    /// Nothing is compiled any more, and nothing compiled is entered.
+    pub is_paused: bool,
     /// How many units are being logged: while there are any, the logging run loop runs.
     pub logging: u32,
     /// The outermost of the frames that were rebuilt last.
@@ -126,6 +128,7 @@ impl State {
             prototypes: Vec::new(),
             units: FxHashMap::default(),
             entered_flags: 0,
+            is_paused: false,
             logging: 0,
             rebuilt: std::ptr::null_mut(),
             service: Some(service),
