@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod filetest;
+pub mod suite;
 pub mod native;
 pub mod random;
 
@@ -98,11 +99,27 @@ pub fn run(
     arguments: &[&str],
     limit: Duration,
 ) -> std::io::Result<Ran> {
+    let program = program.to_string_lossy();
+    let arguments: Vec<&str> = std::iter::once(&*program).chain(arguments.iter().copied()).collect();
+    run_with(command, mode, &arguments, None, limit)
+}
+
+/// Runs a command with arguments in a mode, in a folder if one is given, for at most `limit`.
+pub fn run_with(
+    command: &Path,
+    mode: Mode,
+    arguments: &[&str],
+    folder: Option<&Path>,
+    limit: Duration,
+) -> std::io::Result<Ran> {
     let mut process = Command::new(command);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
         process.env_remove(name);
     }
-    process.args(mode.arguments).arg(program).args(arguments).envs(mode.settings.iter().copied());
+    process.args(mode.arguments).args(arguments).envs(mode.settings.iter().copied());
+    if let Some(folder) = folder {
+        process.current_dir(folder);
+    }
     let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let readers = (read_in_background(child.stdout.take()), read_in_background(child.stderr.take()));
     let start = Instant::now();
