@@ -2,9 +2,9 @@
 #![deny(unsafe_code)]
 
 pub mod filetest;
-pub mod suite;
 pub mod native;
 pub mod random;
+pub mod suite;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     };
     let beside = std::env::current_exe().map(|path| path.with_file_name("lua-under-test"));
     let Some(command) = options.lua.clone().or(beside.ok()).filter(|path| path.exists()) else {
-        eprintln!("lua-suite: there is no lua-under-test beside this program; build it or name one with --lua");
+        eprintln!(
+            "lua-suite: there is no lua-under-test beside this program; build it or name one with --lua"
+        );
         return ExitCode::from(2);
     };
     let modes: Vec<Mode> = if options.quick { QUICK.to_vec() } else { [QUICK, FURTHER].concat() };

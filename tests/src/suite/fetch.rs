@@ -44,7 +44,8 @@ pub fn fetch(cache: &Path) -> Result<PathBuf, FetchError> {
         download(cache)?;
     }
     let unavailable = |what: &str, error: std::io::Error| FetchError::Unavailable(format!("{what}: {error}"));
-    let bytes = std::fs::read(&archive).map_err(|error| unavailable(&archive.display().to_string(), error))?;
+    let bytes =
+        std::fs::read(&archive).map_err(|error| unavailable(&archive.display().to_string(), error))?;
     let checksum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if checksum != CHECKSUM {
         return Err(FetchError::Wrong(format!(

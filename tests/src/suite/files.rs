@@ -31,7 +31,8 @@ const fn open(name: &'static str, open: &'static str) -> File {
 }
 
 /// `all.lua` runs it so.
-const BIG: &str = "local f = coroutine.wrap(assert(loadfile('big.lua'))) assert(f() == 'b') assert(f() == 'a')";
+const BIG: &str =
+    "local f = coroutine.wrap(assert(loadfile('big.lua'))) assert(f() == 'b') assert(f() == 'a')";
 const COROUTINES: &str = "coroutines";
 
 /// All files, in the order in which `all.lua` runs them; then the others.
@@ -71,11 +72,7 @@ pub const FILES: &[File] = &[
     open("files.lua", COROUTINES),
     file("bwcoercion.lua"),
     file("tracegc.lua"),
-    File {
-        name: "all.lua",
-        run: Run::Excluded("runs the other files in one process"),
-        open: None,
-    },
+    File { name: "all.lua", run: Run::Excluded("runs the other files in one process"), open: None },
     File {
         name: "heavy.lua",
         run: Run::Excluded("no part of all.lua: strings and tables up to the memory's end"),

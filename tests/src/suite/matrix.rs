@@ -104,9 +104,10 @@ impl Setup<'_> {
                 Verdict::Failed(format!("passes, though it is listed as waiting for {what}"))
             }
             (_, Some(what)) => Verdict::Open(what),
-            (Ok(Ran { code: None, .. }), None) => {
-                Verdict::Failed(format!("not finished after {} s, or ended by a signal", self.limit.as_secs()))
-            }
+            (Ok(Ran { code: None, .. }), None) => Verdict::Failed(format!(
+                "not finished after {} s, or ended by a signal",
+                self.limit.as_secs()
+            )),
             (Ok(ran), None) => Verdict::Failed(ran.errors.lines().take(6).collect::<Vec<_>>().join("\n    ")),
             (Err(error), None) => Verdict::Failed(error.to_string()),
         }

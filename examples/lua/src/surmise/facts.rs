@@ -176,7 +176,7 @@ impl Logger<'_> {
     /// A round of the loop whose header this is.
     unsafe fn round(&mut self, snapshot: &Snapshot) {
         self.connection.plug.log.loop_(self.unit, self.pc);
-        for register in snapshot.live.before(Pc(self.pc)) {
+        for register in snapshot.live().before(Pc(self.pc)) {
             // SAFETY: live registers lie in the window.
             let kind = unsafe { self.kind(register.0 as u8) };
             self.connection.plug.log.register_kind(self.unit, self.pc, register.0, kind);

@@ -8,6 +8,7 @@
 
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use surmise::ir::analysis::registers::{Bytecode, LiveRegisters, RegisterSink};
 use surmise::ir::builder::FunctionBuilder;
 use surmise::ir::entity::{Block, ExternId, KindId, OperationId, Pc, Register, UnitId, Value};
@@ -68,8 +69,8 @@ pub struct Snapshot {
     pub is_vararg: bool,
     /// Registers of its window.
     pub register_count: u8,
-    /// Registers live around each instruction.
-    pub live: LiveRegisters,
+    /// Registers live around each instruction, when somebody has asked: most functions are never lifted.
+    pub(super) live: OnceLock<LiveRegisters>,
     /// The targets of back-edges.
     pub headers: BTreeSet<u32>,
 }
@@ -256,7 +257,7 @@ impl UnitSource for Snapshot {
     }
     fn live_registers(&self, resume: ResumePoint) -> Option<Vec<Register>> {
         Some(match resume.when {
-            When::Before => self.live.before(resume.pc),
+            When::Before => self.live().before(resume.pc),
             When::After => self.live_after(resume.pc),
         })
     }
@@ -269,13 +270,23 @@ impl UnitSource for Snapshot {
 }
 
 impl Snapshot {
+    /// Registers live around each instruction.
+    pub fn live(&self) -> &LiveRegisters {
+        self.live.get_or_init(|| {
+            LiveRegisters::new(&Registers {
+                code: &self.code,
+                children: &self.children,
+                register_count: self.register_count,
+            })
+        })
+    }
     /// The registers live after an instruction. A `Return` that has closed variables runs again.
     fn live_after(&self, pc: Pc) -> Vec<Register> {
         let instruction = self.code[pc.0 as usize];
         if instruction.op == Op::Return && instruction.c != 0 {
-            self.live.before(pc)
+            self.live().before(pc)
         } else {
-            self.live.after(pc)
+            self.live().after(pc)
         }
     }
 }
@@ -418,7 +429,7 @@ impl<'a> Lifter<'a> {
     }
 
     fn live_before(&self, pc: u32) -> Vec<Register> {
-        self.unit.live.before(Pc(pc))
+        self.unit.live().before(Pc(pc))
     }
     fn place(&mut self, pc: u32) {
         let mut before = self.live_before(pc);
@@ -465,7 +476,7 @@ impl<'a> Lifter<'a> {
         for register in 0..u16::from(self.unit.register_count) {
             let register = Register(register);
             let is_given = match self.entry {
-                Entry::Loop(_) => self.unit.live.is_live_before(Pc(start), register),
+                Entry::Loop(_) => self.unit.live().is_live_before(Pc(start), register),
                 Entry::Call | Entry::Template => register.0 < u16::from(self.unit.parameter_count),
             };
             if !is_given {

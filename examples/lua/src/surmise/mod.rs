@@ -14,13 +14,12 @@
 //! Everything here belongs to one [`Connection`] per state, which is absent when Surmise is switched off: then nothing but a
 //! counter per unit remains of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
 use surmise::deopt::isolate::Isolate;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::deopt::runloop::{Runloop, RunloopGuard};
-use surmise::ir::analysis::registers::LiveRegisters;
 use surmise::ir::entity::UnitId;
 use surmise::plug::Plug;
 use surmise::service::Service;
@@ -29,7 +28,7 @@ use crate::bytecode::Prototype;
 use crate::object::LuaString;
 use crate::state::State;
 use crate::value::{Tag, Value};
-use lifter::{Child, Constant, Registers, Snapshot};
+use lifter::{Child, Constant, Snapshot};
 
 pub mod enter;
 pub mod externs;
@@ -185,11 +184,6 @@ pub fn snapshot(prototype: &Prototype) -> Snapshot {
     };
     let children: Vec<Child> = prototype.children.iter().map(child).collect();
     let code = prototype.code.to_vec();
-    let live = LiveRegisters::new(&Registers {
-        code: &code,
-        children: &children,
-        register_count: prototype.register_count,
-    });
     let name = if prototype.line_defined == 0 {
         format!("main chunk of {}", prototype.source)
     } else {
@@ -199,7 +193,7 @@ pub fn snapshot(prototype: &Prototype) -> Snapshot {
         id: unit_id(prototype),
         name,
         number: prototype.unit.id,
-        live,
+        live: OnceLock::new(),
         headers: lifter::loop_headers(&code),
         code,
         constants: prototype.constants.iter().map(|&constant| lifted_constant(constant)).collect(),
