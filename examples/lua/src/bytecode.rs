@@ -209,6 +209,14 @@ pub enum Op {
     Close,
 }
 
+impl Op {
+    /// The operation of a number.
+    pub fn from_number(number: u8) -> Option<Op> {
+        // SAFETY: the operations are numbered from zero on without gaps, and `Close` is the last one.
+        (number <= Op::Close as u8).then(|| unsafe { std::mem::transmute::<u8, Op>(number) })
+    }
+}
+
 impl Instruction {
     /// An instruction with register operands.
     pub const fn abc(op: Op, a: u8, b: u8, c: u8) -> Instruction {

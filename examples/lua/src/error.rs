@@ -133,6 +133,8 @@ impl State {
         let is_native = levels.first().is_some_and(Level::is_native);
         let level = if is_native { level } else { level.saturating_sub(1) };
         match levels.get(level).and_then(|level| level.prototype().zip(level.line())) {
+            // Natives say nothing about places without lines.
+            Some((_, ..=0)) if is_native => String::new(),
             Some((prototype, line)) => format!("{}:{line}: ", chunk_display_name(&prototype.source)),
             None => String::new(),
         }

@@ -78,10 +78,9 @@ impl Level {
         unsafe { self.base.sub(1).read() }
     }
 
-    /// The line that it is at, if it is a Lua function.
-    pub fn line(&self) -> Option<u32> {
-        let prototype = self.prototype()?;
-        Some(prototype.lines.get(self.pc).copied().unwrap_or(prototype.line_defined))
+    /// The line that it is at, if it is a Lua function; -1 if that is not known.
+    pub fn line(&self) -> Option<i64> {
+        Some(self.prototype()?.lines.get(self.pc).map_or(-1, |&line| i64::from(line)))
     }
 
     /// Whether it replaced itself by `callee`, which was called at a slot, if that is the level above.

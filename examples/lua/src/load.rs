@@ -8,6 +8,7 @@ use crate::bytecode::Prototype;
 use crate::bytecode::{Instruction, LocalInfo};
 use crate::cache::FieldCache;
 use crate::compiler::{self, Constant, Function};
+use crate::dump::{SIGNATURE, undump};
 use crate::names::Code;
 use crate::object::{LuaClosure, LuaString};
 use crate::state::{State, Throw};
@@ -38,16 +39,31 @@ impl Code for Prototype {
 }
 
 impl State {
-    /// Compiles a chunk: a closure whose one upvalue is `environment`.
+    /// Compiles a chunk, or takes a precompiled one: a closure whose first upvalue is `environment`.
     ///
     /// # Errors
-    /// A syntax error's message, as the error value.
+    /// A syntax error's message, or what is wrong with a precompiled chunk, as the error value.
     pub fn load(
         &mut self,
         source: &[u8],
         chunk_name: &str,
         environment: Value,
     ) -> Result<*mut LuaClosure, Throw> {
+        if source.first() == SIGNATURE.first() {
+            return match undump(source) {
+                Ok((function, name)) => Ok(self.instantiate(function, &name, environment)),
+                Err(error) => {
+                    let name = match chunk_name.as_bytes().first() {
+                        Some(b'@' | b'=') => &chunk_name[1..],
+                        Some(0x1b) => "binary string",
+                        _ => chunk_name,
+                    };
+                    let text = format!("{name}: bad binary format ({error})");
+                    let message = self.string_value(text.as_bytes());
+                    Err(self.throw_value(message))
+                }
+            };
+        }
         match compiler::compile(source, chunk_name) {
             Ok(function) => Ok(self.instantiate(function, chunk_name, environment)),
             Err(error) => {
@@ -73,8 +89,8 @@ impl State {
             let infos = &(*prototype).upvalues;
             let closure = self.heap.new_closure(prototype, infos.len() as u32);
             for (i, info) in infos.iter().enumerate() {
-                let value =
-                    if info.is_cell { Value::cell(self.heap.new_cell(environment)) } else { environment };
+                let value = if i == 0 { environment } else { Value::NIL };
+                let value = if info.is_cell { Value::cell(self.heap.new_cell(value)) } else { value };
                 LuaClosure::upvalues(closure).add(i).write(value);
             }
             closure

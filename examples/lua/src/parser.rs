@@ -22,7 +22,7 @@ const MAX_LEVELS: u32 = 197;
 /// value.
 const CHANGES_VARIABLES: &[&[u8]] = &[b"upvalueid", b"upvaluejoin", b"setupvalue", b"setlocal"];
 /// Functions of `debug` that look into frames or follow their steps.
-const INSPECTS_FRAMES: &[&[u8]] = &[b"getlocal", b"setlocal", b"sethook"];
+pub const INSPECTS_FRAMES: &[&[u8]] = &[b"getlocal", b"setlocal", b"sethook"];
 
 type Parse<T> = Result<T, SyntaxError>;
 

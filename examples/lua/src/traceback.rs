@@ -31,7 +31,10 @@ impl State {
             match level.prototype().zip(level.line()) {
                 Some((prototype, line)) => {
                     let source = chunk_display_name(&prototype.source);
-                    let _ = write!(out, "\n\t{source}:{line}: in ");
+                    let _ = match line {
+                        1.. => write!(out, "\n\t{source}:{line}: in "),
+                        _ => write!(out, "\n\t{source}: in "),
+                    };
                 }
                 None => out.push_str("\n\t[C]: in "),
             }

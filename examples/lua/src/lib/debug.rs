@@ -1,6 +1,6 @@
 //! The `debug` library: what programs ask about their own frames, functions and metatables. Hooks are accepted and never called.
 
-use crate::bytecode::{LocalInfo, Prototype};
+use crate::bytecode::{Instruction, LocalInfo, Op, Prototype};
 use crate::levels::{Level, Levels};
 use crate::lexer::chunk_display_name;
 use crate::object::{Cell, LuaClosure, LuaString, NativeFunction, Table};
@@ -85,7 +85,7 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
         match option {
             b'S' => add_source(state, info, function),
             b'l' => {
-                let line = levels.first().and_then(Level::line).map_or(-1, i64::from);
+                let line = levels.first().and_then(Level::line).unwrap_or(-1);
                 state.set_named(info, "currentline", Value::int(line));
             }
             b'n' => {
@@ -109,8 +109,10 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
             b'L' => {
                 if let Some(prototype) = prototype_of(function) {
                     let lines = state.new_table(0, 0);
-                    // The first instructions of a variadic function belong to no line of its body.
-                    for line in &prototype.lines {
+                    // What prepares parameters belongs to no line of the body.
+                    let prepares = |i: &&Instruction| i.op == Op::NewCell && i.a < prototype.parameter_count;
+                    let first = prototype.code.iter().take_while(prepares).count();
+                    for line in prototype.lines.iter().skip(first) {
                         table::set_int(&mut state.heap, lines, i64::from(*line), Value::TRUE);
                     }
                     state.set_named(info, "activelines", Value::table(lines));

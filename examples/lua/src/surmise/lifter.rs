@@ -265,9 +265,15 @@ impl UnitSource for Snapshot {
         if entry == Entry::Call && self.is_vararg {
             return Err(LiftError("entry of a variadic function".to_owned()));
         }
+        if self.code.len() > LARGEST_UNIT {
+            return Err(LiftError(format!("{} instructions, {LARGEST_UNIT} at most", self.code.len())));
+        }
         Lifter::new(self, language, entry)?.run()
     }
 }
+
+/// Units of more instructions are not compiled: such are tables of data rather than programs, and a compile would take seconds.
+const LARGEST_UNIT: usize = 20_000;
 
 impl Snapshot {
     /// Registers live around each instruction.

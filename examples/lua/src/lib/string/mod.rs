@@ -115,8 +115,15 @@ fn char(state: &mut State, call: Call) -> Result<u32, Throw> {
 }
 
 fn dump(state: &mut State, call: Call) -> Result<u32, Throw> {
-    state.check_function(call, 0)?;
-    Err(state.throw_message("unable to dump given function"))
+    let function = state.check_function(call, 0)?;
+    if !function.is(Tag::LuaClosure) {
+        return Err(state.throw_message("unable to dump given function"));
+    }
+    let strip = !call.arg(1).is_falsy();
+    // SAFETY: the function is an argument, and its prototype lives as long as the state.
+    let chunk = crate::dump::dump(unsafe { &*(*function.as_closure()).prototype }, strip);
+    let chunk = state.string_value(&chunk);
+    call.return_one(chunk)
 }
 
 fn len(state: &mut State, call: Call) -> Result<u32, Throw> {
