@@ -149,8 +149,11 @@ mod tests {
     use crate::programs::PROGRAMS;
 
     fn measured(program: usize, times: &[(EngineKind, u64)]) -> ProgramMeasurements {
-        let sample =
-            |time| Sample { wall_microseconds: 10 * time, iteration_microseconds: vec![2 * time, time] };
+        let sample = |time| Sample {
+            wall_microseconds: 10 * time,
+            iteration_microseconds: vec![2 * time, time],
+            processor_microseconds: None,
+        };
         let measurements =
             times.iter().map(|&(engine, time)| Measurement { engine, samples: vec![sample(time)] }).collect();
         ProgramMeasurements { program: &PROGRAMS[program], measurements }

@@ -38,7 +38,8 @@ pub struct Workload {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Timing {
     EachIteration,
-    WholeRunOnly,
+    /// The host measures how long the program's own thread runs.
+    WithStatistics,
 }
 
 /// A run that failed: the reason, and what the engine wrote to standard error.
@@ -102,7 +103,19 @@ pub fn run(
         return Err(fail(reason, finished.stderr));
     }
     let wall_microseconds = u64::try_from(finished.wall.as_micros()).unwrap_or(u64::MAX);
-    Ok((Sample { wall_microseconds, iteration_microseconds }, result_line))
+    let processor_microseconds = match workload.timing {
+        Timing::WithStatistics => Some(processor_microseconds(&finished.stderr).ok_or_else(|| {
+            fail("its statistics do not say how long its thread ran".to_owned(), finished.stderr.clone())
+        })?),
+        Timing::EachIteration => None,
+    };
+    Ok((Sample { wall_microseconds, iteration_microseconds, processor_microseconds }, result_line))
+}
+
+/// From the statistics that the host writes at the end.
+fn processor_microseconds(statistics: &str) -> Option<u64> {
+    let report: serde_json::Value = serde_json::from_str(statistics).ok()?;
+    Some((report.get("processor_seconds")?.as_f64()? * 1e6) as u64)
 }
 
 enum End {
@@ -120,6 +133,9 @@ struct Finished {
 fn execute(engine: &Engine, workload: &Workload) -> io::Result<Finished> {
     let size = workload.size.map_or("default".to_owned(), |size| size.to_string());
     let mut command = engine.command();
+    if workload.timing == Timing::WithStatistics {
+        command.arg("--stats=json");
+    }
     command.arg(workload.program.path()).arg(workload.iterations.to_string()).arg(size);
     if workload.timing == Timing::EachIteration {
         command.arg("times");

@@ -11,6 +11,8 @@ pub struct Sample {
     pub wall_microseconds: u64,
     /// Of each iteration, as the program measured it.
     pub iteration_microseconds: Vec<u64>,
+    /// How long the program's own thread ran, where the engine says so.
+    pub processor_microseconds: Option<u64>,
 }
 
 impl Sample {
@@ -60,12 +62,26 @@ pub fn median_whole_run(samples: &[Sample]) -> Option<f64> {
     median(&whole_runs)
 }
 
+/// How long the program's own thread ran, in milliseconds. `None` if no engine said so.
+pub fn median_processor_time(samples: &[Sample]) -> Option<f64> {
+    let times: Vec<f64> = samples
+        .iter()
+        .filter_map(|sample| sample.processor_microseconds)
+        .map(|time| time as f64 / 1000.0)
+        .collect();
+    median(&times)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample(wall_microseconds: u64, iteration_microseconds: &[u64]) -> Sample {
-        Sample { wall_microseconds, iteration_microseconds: iteration_microseconds.to_vec() }
+        Sample {
+            wall_microseconds,
+            iteration_microseconds: iteration_microseconds.to_vec(),
+            processor_microseconds: None,
+        }
     }
 
     #[test]

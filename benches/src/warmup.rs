@@ -2,6 +2,9 @@
 //!
 //! Each program runs at its small size for as many iterations as fill the wanted time without
 //! Surmise; a probe on the spot says how many those are. Then runs without and with Surmise take turns.
+//!
+//! Besides wall time, the processor time of the program's own thread is reported: what logging, installing and leaving code cost,
+//! without the compiles, which have a thread of their own, and without what else a busy machine does.
 
 use serde::Serialize;
 
@@ -12,7 +15,7 @@ use crate::machine::Machine;
 use crate::options::WarmupOptions;
 use crate::process::{self, RunFailure, Timing, Workload};
 use crate::programs::Program;
-use crate::samples::{Sample, median_whole_run};
+use crate::samples::{Sample, median_processor_time, median_whole_run};
 use crate::statistics::{geometric_mean, greatest};
 use crate::table::{Table, number};
 
@@ -42,7 +45,7 @@ pub fn run(options: &WarmupOptions) -> Result<Vec<RunFailure>, HarnessError> {
     }
 
     println!(
-        "\nwhole run: milliseconds of wall time (a ratio below 1: Surmise gains)\n\n{}",
+        "\nwhole run: milliseconds of wall time, and ratios (below 1: Surmise gains)\n\n{}",
         table(&measured)
     );
     if let Some(file) = &options.common.json {
@@ -82,6 +85,10 @@ impl WarmupMeasurement {
     fn ratio(&self) -> Option<f64> {
         Some(self.surmise()? / self.interpreter()?)
     }
+
+    fn processor_ratio(&self) -> Option<f64> {
+        Some(median_processor_time(&self.surmise_runs)? / median_processor_time(&self.interpreter_runs)?)
+    }
 }
 
 #[derive(Serialize)]
@@ -104,7 +111,7 @@ fn measure(
     let (sample, expected_line) = process::run(interpreter, &probe, None)?;
     let iterations = iterations_for(options.milliseconds, sample.steady_state());
 
-    let short = workload(iterations, Timing::WholeRunOnly);
+    let short = workload(iterations, Timing::WithStatistics);
     let run = |engine| process::run(engine, &short, Some(&expected_line)).map(|(sample, _)| sample);
     let mut interpreter_runs = Vec::new();
     let mut surmise_runs = Vec::new();
@@ -129,7 +136,8 @@ fn iterations_for(milliseconds: u32, iteration: Option<f64>) -> u32 {
 }
 
 fn table(measured: &[WarmupMeasurement]) -> Table {
-    let header = ["program", "iterations", "interpreter", "surmise", "surmise/interpreter"];
+    let header =
+        ["program", "iterations", "interpreter", "surmise", "surmise/interpreter", "processor, own thread"];
     let mut table = Table::new(header.map(str::to_owned).to_vec());
     for program in measured {
         table.row(vec![
@@ -138,18 +146,24 @@ fn table(measured: &[WarmupMeasurement]) -> Table {
             number(program.interpreter()),
             number(program.surmise()),
             number(program.ratio()),
+            number(program.processor_ratio()),
         ]);
     }
     table.rule();
     let values =
         |of: fn(&WarmupMeasurement) -> Option<f64>| measured.iter().filter_map(of).collect::<Vec<_>>();
-    let columns =
-        [WarmupMeasurement::interpreter, WarmupMeasurement::surmise, WarmupMeasurement::ratio].map(values);
+    let columns = [
+        WarmupMeasurement::interpreter,
+        WarmupMeasurement::surmise,
+        WarmupMeasurement::ratio,
+        WarmupMeasurement::processor_ratio,
+    ]
+    .map(values);
     for (title, summary) in
         [("geometric mean", geometric_mean as fn(&[f64]) -> Option<f64>), ("worst", greatest)]
     {
-        let [interpreter, surmise, ratio] = columns.each_ref().map(|column| number(summary(column)));
-        table.row(vec![title.to_owned(), String::new(), interpreter, surmise, ratio]);
+        let figures = columns.each_ref().map(|column| number(summary(column)));
+        table.row([vec![title.to_owned(), String::new()], figures.to_vec()].concat());
     }
     table
 }

@@ -18,6 +18,17 @@ pub fn error_text(error: &std::io::Error) -> String {
     }
 }
 
+/// How long this thread has run, without the times that it waited for a processor.
+pub fn thread_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is there to be written.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    match status {
+        0 => std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32),
+        _ => std::time::Duration::ZERO,
+    }
+}
+
 impl State {
     /// Returns true, or nil, a message (about `name`, if there is one) and the system's number of the error.
     pub fn return_outcome(

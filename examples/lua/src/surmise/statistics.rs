@@ -21,6 +21,8 @@ pub enum Form {
 #[derive(serde::Serialize)]
 struct Report {
     wall_seconds: f64,
+    /// Of the program's own thread.
+    processor_seconds: f64,
     surmise: Option<SurmiseFigures>,
     heap: HeapFigures,
 }
@@ -64,6 +66,7 @@ impl State {
     pub fn statistics(&self, wall: Duration, form: Form) -> String {
         let report = Report {
             wall_seconds: wall.as_secs_f64(),
+            processor_seconds: crate::lib::system::thread_time().as_secs_f64(),
             surmise: self.surmise_figures(),
             heap: self.heap_figures(),
         };
@@ -128,6 +131,7 @@ fn table(report: &Report) -> String {
         let _ = writeln!(text, "  {name:<36}{value:>18}");
     };
     row("wall time", format!("{:.3} s", report.wall_seconds));
+    row("  processor, the program's thread", format!("{:.3} s", report.processor_seconds));
     match &report.surmise {
         None => row("Surmise", "not plugged in".to_owned()),
         Some(figures) => {
