@@ -52,14 +52,21 @@ pub struct Engine {
     pub kind: EngineKind,
     pub version: String,
     executable: PathBuf,
+    /// Environment variables.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 impl Engine {
     /// A command that runs the engine, to which a program and its arguments are still to be added.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        command.args(self.kind.arguments());
+        command.args(self.kind.arguments()).envs(self.settings.iter().copied());
         command
+    }
+
+    /// The engine with other settings of Surmise.
+    pub fn with(self, settings: &'static [(&'static str, &'static str)]) -> Self {
+        Self { settings, ..self }
     }
 }
 
@@ -84,7 +91,8 @@ pub fn host() -> Result<[Engine; 2], HarnessError> {
         return Err(HarnessError::MissingHost { executable, build_command: HOST_BUILD_COMMAND });
     }
     let version = version_of(&executable).unwrap_or_else(|| "unknown version".to_owned());
-    let engine = |kind| Engine { kind, version: version.clone(), executable: executable.clone() };
+    let engine =
+        |kind| Engine { kind, version: version.clone(), executable: executable.clone(), settings: &[] };
     Ok([engine(EngineKind::Interpreter), engine(EngineKind::Surmise)])
 }
 
@@ -98,7 +106,9 @@ pub fn installed_peers(kinds: &[EngineKind]) -> Vec<Engine> {
             _ => "lua5.4",
         };
         match version_of(Path::new(executable)) {
-            Some(version) => installed.push(Engine { kind, version, executable: executable.into() }),
+            Some(version) => {
+                installed.push(Engine { kind, version, executable: executable.into(), settings: &[] })
+            }
             None => missing.push(kind.name()),
         }
     }

@@ -57,6 +57,9 @@ pub struct WarmupOptions {
     /// How long a run should last without Surmise; the number of iterations follows from it
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub milliseconds: u32,
+    /// Log, but compile nothing: what counters and the type log cost
+    #[arg(long)]
+    pub log_only: bool,
 }
 
 impl WarmupOptions {

@@ -22,10 +22,14 @@ use crate::table::{Table, number};
 /// Enough for a median that a single interruption does not move.
 const PROBE_ITERATIONS: u32 = 9;
 
+/// Units are logged when they are hot, and planned, but no candidate is made.
+const LOG_ONLY: &[(&str, &str)] = &[("SURMISE_LIMIT", "0")];
+
 /// Measures, prints the table and writes the file. Returns the runs that failed.
 pub fn run(options: &WarmupOptions) -> Result<Vec<RunFailure>, HarnessError> {
     let programs = options.common.chosen_programs()?;
-    let engines = engines::host()?;
+    let [interpreter, surmise] = engines::host()?;
+    let engines = [interpreter, if options.log_only { surmise.with(LOG_ONLY) } else { surmise }];
     let machine = Machine::detect();
     machine.print();
     println!("{} rounds of about {} ms each", options.rounds(), options.milliseconds);

@@ -190,6 +190,7 @@ impl Arena {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod views {
     use super::ArenaError;
+    use std::sync::{Once, OnceLock};
 
     pub const PAGE: usize = 4096;
 
@@ -212,6 +213,35 @@ mod views {
             what,
             errno: std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
         }
+    }
+
+    /// Set when the process is registered for [`Views::synchronize`].
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+
+    /// Registers the process for [`Views::synchronize`], once. In a process with several threads the kernel takes some ten
+    /// milliseconds for it, as long as a short program runs: a thread of its own waits for that, and whoever installs code first.
+    fn register() {
+        static STARTED: Once = Once::new();
+        fn call() {
+            // Where the kernel is too old, this call and those for which it registers fail, and are not needed in practice: the
+            // processors that matter watch physical addresses.
+            // SAFETY: the system call takes no pointers.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_membarrier,
+                    libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+                    0,
+                    0,
+                )
+            };
+            REGISTERED.get_or_init(|| ());
+        }
+        STARTED.call_once(|| {
+            let builder = std::thread::Builder::new().name("surmise arena".to_owned());
+            if builder.spawn(call).is_err() {
+                call();
+            }
+        });
     }
 
     impl Views {
@@ -248,17 +278,7 @@ mod views {
             };
             // SAFETY: the descriptor is ours; mappings keep the file alive.
             unsafe { libc::close(file) };
-            // Registration for `synchronize`; where the kernel is too old, that call fails as well and is not needed in
-            // practice: the processors that matter watch physical addresses.
-            // SAFETY: the system call takes no pointers.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_membarrier,
-                    libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
-                    0,
-                    0,
-                )
-            };
+            register();
             views
         }
         pub fn runnable(&self) -> usize {
@@ -282,6 +302,7 @@ mod views {
         /// Makes every core that runs this process drop instructions that it fetched before: code was written over older code
         /// through another address, for which the architecture asks for a serializing instruction on each core.
         pub fn synchronize(&self) {
+            REGISTERED.wait();
             // SAFETY: the system call takes no pointers.
             unsafe {
                 libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0)

@@ -39,6 +39,9 @@ use thiserror::Error;
 /// Log batches that may wait. Each is at most 64 KiB.
 const QUEUED_BATCHES: usize = 64;
 
+/// Threads that compile, at most: the hot units of one program are few, and come one after the other.
+const COMPILE_THREADS: usize = 4;
+
 /// The service can't be started.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -205,6 +208,7 @@ impl Service {
             running: 0,
             story,
             stopping: None,
+            compilers: None,
         };
         let thread = std::thread::Builder::new()
             .name("surmise".to_owned())
@@ -351,6 +355,7 @@ struct Worker {
     running: usize,
     story: Option<std::io::BufWriter<std::fs::File>>,
     stopping: Option<Sender<()>>,
+    compilers: Option<rayon::ThreadPool>,
 }
 
 impl Worker {
@@ -462,7 +467,23 @@ impl Worker {
             let compiled = compile::compile(&job, &shared.language, &shared.config, shared.target.as_ref());
             let _ = sender.send(Message::Compiled(Box::new(Finished { request, serial, compiled })));
         };
-        rayon::spawn(work);
+        match self.compilers() {
+            Some(compilers) => compilers.spawn(work),
+            None => work(),
+        }
+    }
+
+    /// The threads that compile, started when the first compile is due. One processor is left to the program, which would wait for
+    /// it just when it is slowest. `None` if no thread can be started: then the service's own has to do it.
+    fn compilers(&mut self) -> Option<&rayon::ThreadPool> {
+        if self.compilers.is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+            let builder = rayon::ThreadPoolBuilder::new()
+                .num_threads((processors - 1).clamp(1, COMPILE_THREADS))
+                .thread_name(|number| format!("surmise {number}"));
+            self.compilers = builder.build().ok();
+        }
+        self.compilers.as_ref()
     }
 
     fn finish(&mut self, finished: Finished) {

@@ -150,8 +150,9 @@ fn run(options: &Options, config: Config) -> u8 {
     if let Some(form) = options.statistics {
         eprint!("{}", state.statistics(start.elapsed(), form));
     }
-    // The service stops, and writes its stories to the end.
+    // Stories are written to the end. Without them nobody needs what is being compiled: the process does not wait for it.
     if let Some(connection) = &mut state.surmise
+        && connection.plug.config().log.is_some()
         && let Some(service) = &mut connection.service
     {
         service.stop();
