@@ -15,7 +15,7 @@
 
 use crate::frames::RootWord;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use surmise_ir::language::Encoding;
 use surmise_ir::types::Type;
 
@@ -150,7 +150,7 @@ impl SlotArray {
 /// It is made in its full size, so that it never moves: contexts hold its address, and compiled code reads it unsynchronized.
 /// Its untouched part costs no memory.
 pub struct EffectiveSlots {
-    table: Box<[AtomicPtr<u8>]>,
+    table: table::Table,
 }
 
 impl EffectiveSlots {
@@ -159,21 +159,7 @@ impl EffectiveSlots {
 
     /// A table of null pointers.
     pub fn new() -> EffectiveSlots {
-        let layout = std::alloc::Layout::array::<AtomicPtr<u8>>(EffectiveSlots::CAPACITY as usize)
-            .expect("the table's size is a small constant");
-        // SAFETY: the layout is not empty; all-zero bytes are null pointers, so the memory is a valid table; it was allocated
-        // with the layout that the box frees it with.
-        let table = unsafe {
-            let memory = std::alloc::alloc_zeroed(layout);
-            if memory.is_null() {
-                std::alloc::handle_alloc_error(layout);
-            }
-            Box::from_raw(std::ptr::slice_from_raw_parts_mut(
-                memory.cast::<AtomicPtr<u8>>(),
-                EffectiveSlots::CAPACITY as usize,
-            ))
-        };
-        EffectiveSlots { table }
+        EffectiveSlots { table: table::Table::new(EffectiveSlots::CAPACITY as usize) }
     }
     /// The table's address, for contexts.
     pub fn address(&self) -> *const *const u8 {
@@ -192,5 +178,74 @@ impl EffectiveSlots {
 impl Default for EffectiveSlots {
     fn default() -> EffectiveSlots {
         EffectiveSlots::new()
+    }
+}
+/// Memory for the table straight from the operating system: allocators that reuse memory would fill all of it with zeros, which
+/// costs a short program more than all it does with it.
+#[cfg(unix)]
+mod table {
+    use std::alloc::{Layout, handle_alloc_error};
+    use std::ops::Deref;
+    use std::ptr::NonNull;
+    use std::sync::atomic::AtomicPtr;
+
+    pub struct Table(NonNull<[AtomicPtr<u8>]>);
+
+    // SAFETY: the table is owned memory full of atomics, like a boxed slice of them.
+    unsafe impl Send for Table {}
+    // SAFETY: as above.
+    unsafe impl Sync for Table {}
+
+    impl Table {
+        /// So many null pointers.
+        pub fn new(count: usize) -> Table {
+            let layout = Layout::array::<AtomicPtr<u8>>(count).expect("the table's size is a small constant");
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            // SAFETY: a new mapping at an address of the system's choice; it replaces nothing.
+            let memory = unsafe { libc::mmap(std::ptr::null_mut(), layout.size(), protection, flags, -1, 0) };
+            let first = NonNull::new(memory.cast::<AtomicPtr<u8>>());
+            match first.filter(|_| memory != libc::MAP_FAILED) {
+                // New pages are zero, and zero is the null pointer.
+                Some(first) => Table(NonNull::slice_from_raw_parts(first, count)),
+                None => handle_alloc_error(layout),
+            }
+        }
+    }
+
+    impl Deref for Table {
+        type Target = [AtomicPtr<u8>];
+        fn deref(&self) -> &[AtomicPtr<u8>] {
+            // SAFETY: mapped in `new` with this length, unmapped by `drop` alone.
+            unsafe { self.0.as_ref() }
+        }
+    }
+
+    impl Drop for Table {
+        fn drop(&mut self) {
+            // SAFETY: the mapping of `new`; nobody has a reference to it any more.
+            unsafe { libc::munmap(self.0.as_ptr().cast(), size_of_val(&**self)) };
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod table {
+    use std::sync::atomic::AtomicPtr;
+
+    pub struct Table(Box<[AtomicPtr<u8>]>);
+
+    impl Table {
+        /// So many null pointers.
+        pub fn new(count: usize) -> Table {
+            Table((0..count).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect())
+        }
+    }
+
+    impl std::ops::Deref for Table {
+        type Target = [AtomicPtr<u8>];
+        fn deref(&self) -> &[AtomicPtr<u8>] {
+            &self.0
+        }
     }
 }

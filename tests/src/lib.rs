@@ -192,7 +192,8 @@ pub fn differences(command: &Path, programs: &[PathBuf], arguments: &[&str], lim
     differences
 }
 
-fn difference(expected: &Ran, ran: &Ran) -> String {
+/// What differs between two runs, in words.
+pub fn difference(expected: &Ran, ran: &Ran) -> String {
     let mut text = String::new();
     if expected.code != ran.code {
         text += &format!("  exit code {:?}, expected {:?}\n", ran.code, expected.code);
