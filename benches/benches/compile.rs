@@ -30,7 +30,7 @@ impl Compiler {
     }
     /// Compiles a job and loads its code; `None` if there is no candidate.
     fn compile(&self, job: &Job) -> Option<Figures> {
-        let compiled = compile(job, &self.language, &self.config, &self.target);
+        let compiled = compile(job, &self.language, &self.config, Some(&self.target));
         let image = compiled.result.ok()?;
         // SAFETY: the image comes from our own lowering. It is dropped without being run.
         let loaded = unsafe { self.space.load(image, &self.language) };
