@@ -8,7 +8,7 @@
 use super::Environment;
 use super::edit::{self, Replacements};
 use cranelift_entity::SecondaryMap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
@@ -46,18 +46,44 @@ pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
     guard_loop_entries(function, environment);
     let facts = facts(function);
     let mut chosen: Vec<(Block, Value, KindId)> = Vec::new();
+    let mut ran_out = false;
     for &block in &function.layout {
         for &param in &function.blocks[block].params {
             if let Fact::Kind(kind) = facts[param]
                 && environment.language.kinds[kind].payload.is_some()
-                && environment.fuel.step()
             {
-                chosen.push((block, param, kind));
+                if environment.fuel.step() {
+                    chosen.push((block, param, kind));
+                } else {
+                    ran_out = true;
+                }
             }
         }
     }
+    if ran_out {
+        drop_unsupported(function, &mut chosen);
+    }
     if !chosen.is_empty() {
         unbox(function, environment.language, &chosen);
+    }
+}
+
+/// When fuel ran out in the middle, parameters that were not chosen stay boxed: what is passed from them is no payload.
+fn drop_unsupported(function: &Function, chosen: &mut Vec<(Block, Value, KindId)>) {
+    let jumps = jumps(function);
+    loop {
+        let taken: FxHashSet<Value> = chosen.iter().map(|&(_, param, _)| param).collect();
+        let before = chosen.len();
+        chosen.retain(|&(block, param, _)| {
+            let ValueDef::Param(_, position) = function.values[param].def else { return false };
+            jumps.iter().filter(|&&(_, target, _)| target == block).all(|&(inst, _, index)| {
+                let arg = function.insts[inst].targets[index].args[position as usize];
+                taken.contains(&arg) || function.def_with(arg, Opcode::Box).is_some()
+            })
+        });
+        if chosen.len() == before {
+            return;
+        }
     }
 }
 
