@@ -6,7 +6,7 @@
 //!
 //! An error in a finalizer is a warning, as in PUC Lua; it never reaches the program that was interrupted.
 
-use crate::heap::FINALIZERS_ONLY;
+use crate::heap::{FINALIZERS_ONLY, RELOAD_ONLY};
 use crate::metamethod::Event;
 use crate::object::LuaString;
 use crate::roots::Collection;
@@ -74,7 +74,7 @@ impl State {
         if self.heap.requested == FINALIZERS_ONLY {
             return Ok(());
         }
-        if self.collector.is_stopped {
+        if self.collector.is_stopped || self.heap.requested == RELOAD_ONLY {
             self.heap.requested = 0;
             return Ok(());
         }

@@ -65,6 +65,8 @@ pub struct OutOfMemory;
 pub(crate) const CARDED_CAPACITY: u32 = 1024;
 /// In [`Heap::requested`]: nothing is to be collected, but there are finalizers to be called.
 pub const FINALIZERS_ONLY: u8 = 2;
+/// In [`Heap::requested`]: nothing is to be done but to leave the run loop and to choose it anew.
+pub const RELOAD_ONLY: u8 = 3;
 /// With weak tables or finalizers in use, a full collection is due when so many times the old space's size, and so many bytes at
 /// least, were allocated in the nursery since the last one. What is dead is found in time though the old space does not grow, and
 /// marking it costs a fraction of that allocation.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod finalizers;
 pub mod handler;
 pub mod heap;
+pub mod hooks;
 pub mod interpreter;
 pub mod levels;
 pub mod lexer;

@@ -44,6 +44,7 @@ impl Roots for StateRoots {
             let start = runloop.slots.start;
             visitor.range(start, runloop.live_end.offset_from(start) as usize);
             visitor.value(&mut (*state).error_value);
+            visitor.value(&mut (*state).hooks.function);
             let pins = &mut (*state).pins;
             visitor.range(pins.as_mut_ptr(), pins.len());
             for metatable in &mut (*state).type_metatables {

@@ -80,11 +80,13 @@ pub struct State {
     pub output_is_terminal: bool,
     /// Surmise, if it is plugged in.
     pub surmise: Option<Box<crate::surmise::Connection>>,
+    /// The hook of `debug.sethook`.
+    pub hooks: crate::hooks::Hooks,
     /// What a program has set about the collector.
     pub collector: crate::finalizers::Collector,
     /// Warnings.
     pub warnings: crate::lib::warn::Warnings,
-    /// Whether some unit is being logged: the logging run loop runs.
+    /// Whether some unit is being logged, or a hook is set: the observing run loop runs.
     pub logging: bool,
     /// Native stack addresses below this are reserved for what runs on top of compiled code.
     pub native_limit: usize,
@@ -193,6 +195,7 @@ impl State {
             libraries: Default::default(),
             scratch: Vec::new(),
             surmise: None,
+            hooks: Default::default(),
             collector: Default::default(),
             warnings: Default::default(),
             logging: false,

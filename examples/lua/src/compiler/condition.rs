@@ -91,9 +91,12 @@ impl Generator<'_> {
                     Ok(())
                 }
                 None => {
+                    // The test belongs to the line of `then`, if that is what follows.
+                    let line = self.state.line;
                     let free = self.state.free;
                     let register = self.any(id)?;
                     self.state.free = free;
+                    self.state.line = self.state.line.max(line);
                     self.jump_with(list, Instruction::abc(Op::Test, register, 0, u8::from(when)));
                     Ok(())
                 }

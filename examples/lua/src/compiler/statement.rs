@@ -155,6 +155,8 @@ impl Generator<'_> {
             self.block(clause.body)?;
             let is_last = number + 1 == clauses.len() && otherwise.is_none();
             if !is_last && self.is_reachable() {
+                // To be on its way past the others is no new line.
+                self.state.line = self.state.lines.last().copied().unwrap_or(self.state.line);
                 self.jump(&mut ends);
             }
             self.patch_here(next);

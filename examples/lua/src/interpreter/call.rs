@@ -5,6 +5,7 @@
 //! a continuation (`FRAME_TO_NATIVE`), or Rust code (`FRAME_FRESH`).
 
 use crate::bytecode::Op;
+use crate::heap::RELOAD_ONLY;
 use crate::interpreter::run::run_loop;
 use crate::interpreter::{EXIT, Next, RELOAD, THROW, copy};
 use crate::metamethod::Event;
@@ -62,10 +63,16 @@ impl State {
                         top: function.add(1 + count as usize),
                     });
                     self.runloop.frame = frame;
+                    if self.hooks.is_on() {
+                        self.hook_native_call(count)?;
+                    }
                     let entry = (*callee.as_native()).entry;
                     let results = entry(self, Call { base: function.add(1), count })?;
                     if results == FRAMES_CHANGED {
                         return Ok(Entered::Frame);
+                    }
+                    if self.hooks.is_on() {
+                        self.hook_native_return(results)?;
                     }
                     self.runloop.frame = frame.sub(1);
                     return Ok(Entered::Done(results));
@@ -533,7 +540,9 @@ pub unsafe fn collect_after_call(state: &mut State, pc: Next, _base: *mut Value)
     unsafe {
         (*state.runloop.frame).pc = pc;
         let end = state.free_slots_for((*pc.sub(1)).c == 0);
+        let requested = state.heap.requested;
         match state.collect(end) {
+            Ok(()) if requested == RELOAD_ONLY => RELOAD,
             Ok(()) => pc,
             Err(Throw) => THROW,
         }

@@ -15,6 +15,7 @@
 //! meet a metamethod, they run a nested loop.
 
 use crate::bytecode::{Instruction, UpvalueSource};
+use crate::heap::RELOAD_ONLY;
 use crate::object::LuaClosure;
 use crate::state::State;
 use crate::value::Value;
@@ -77,8 +78,12 @@ pub unsafe fn hook(state: &mut State, pc: Next, base: *mut Value) -> Next {
     unsafe {
         let frame = state.runloop.frame;
         (*frame).pc = pc;
-        if state.heap.requested != 0 && state.collect(state.runloop.top()).is_err() {
+        let requested = state.heap.requested;
+        if requested != 0 && state.collect(state.runloop.top()).is_err() {
             return THROW;
+        }
+        if requested == RELOAD_ONLY {
+            return RELOAD;
         }
         if (*(*frame).prototype).unit.counter < 0 {
             return crate::surmise::enter::counter_fired(state, pc, base);

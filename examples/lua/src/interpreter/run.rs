@@ -12,6 +12,7 @@
 
 use crate::bytecode::{Instruction, Op};
 use crate::cache::{CACHE_EVENT_KEY, CacheKind};
+use crate::hooks::trace;
 use crate::interpreter::{
     EXIT, Next, RELOAD, THROW, access, arithmetic, call, compare, concat, copy, hook, loops, make_closure,
     upvalue,
@@ -77,7 +78,7 @@ pub unsafe fn run_loop(state: &mut State, entry: *mut Frame) -> Result<u32, Thro
 }
 
 /// Runs from the current frame on until the frame `entry` has returned; the number of its results, which are at its function's
-/// slot. `LOG` adds what the optimizer wants to know about operands and results.
+/// slot. `LOG` adds what the optimizer wants to know about operands and results, and calls hooks.
 ///
 /// # Safety
 /// The current frame must be complete, `entry` at or below it and marked `FRAME_FRESH`.
@@ -143,6 +144,9 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
             loop {
                 if LOG && (*prototype).unit.flags & UNIT_LOGGED != 0 {
                     log_instruction(state, pc, base, prototype);
+                }
+                if LOG && state.hooks.is_on() && trace(state, pc).is_err() {
+                    leave!(THROW);
                 }
                 let i: &Instruction = &*pc;
                 pc = pc.add(1);
@@ -656,7 +660,7 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                 }
                                 continue;
                             }
-                        } else if (*function).tag == NATIVE {
+                        } else if (*function).tag == NATIVE && !(LOG && state.hooks.is_on()) {
                             let frame = state.runloop.frame;
                             (*frame).pc = pc;
                             let inner = frame.add(1);

@@ -1,9 +1,11 @@
-//! The `debug` library: what programs ask about their own frames, functions and metatables. Hooks are accepted and never called.
+//! The `debug` library: what programs ask about their own frames, functions and metatables, and hooks.
 
 use crate::bytecode::{Instruction, LocalInfo, Op, Prototype};
+use crate::hooks::Mask;
 use crate::levels::{Level, Levels};
 use crate::lexer::chunk_display_name;
 use crate::object::{Cell, LuaClosure, LuaString, NativeFunction, Table};
+use crate::stack::FRAME_HOOK;
 use crate::state::{Call, State, Throw};
 use crate::table;
 use crate::value::{Tag, Value};
@@ -98,8 +100,10 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
                 state.set_named(info, "name", name);
             }
             b'r' => {
-                state.set_named(info, "ftransfer", Value::int(0));
-                state.set_named(info, "ntransfer", Value::int(0));
+                let is_told = levels.first().is_some_and(|level| state.is_hooked(level));
+                let (first, count) = if is_told { state.hooks.transfer } else { (0, 0) };
+                state.set_named(info, "ftransfer", Value::int(first as i64));
+                state.set_named(info, "ntransfer", Value::int(count as i64));
             }
             b'u' => add_counts(state, info, function),
             b't' => {
@@ -122,6 +126,17 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
         }
     }
     call.return_one(Value::table(info))
+}
+
+impl State {
+    /// Whether the hook that is running was called for this level.
+    fn is_hooked(&self, level: &Level) -> bool {
+        // SAFETY: records up to the current one are valid.
+        self.hooks.is_running
+            && !level.record.is_null()
+            && level.record < self.runloop.frame
+            && unsafe { (*level.record.add(1)).flags } & FRAME_HOOK != 0
+    }
 }
 
 fn add_source(state: &mut State, info: *mut Table, function: Value) {
@@ -389,10 +404,40 @@ fn getregistry(state: &mut State, call: Call) -> Result<u32, Throw> {
     call.return_one(Value::table(state.registry))
 }
 
-fn sethook(_state: &mut State, call: Call) -> Result<u32, Throw> {
+/// `sethook(function, mask, count)`, or none; a coroutine before it is this one.
+fn sethook(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let first = u32::from(call.arg(0).is(Tag::Thread));
+    if call.is_none_or_nil(first) {
+        state.set_hook(Value::NIL, Mask::default());
+        return call.return_none();
+    }
+    let letters = state.check_bytes(call, first + 1)?;
+    let function = state.check_function(call, first)?;
+    let count = state.opt_int(call, first + 2, 0)?;
+    let has = |letter: u8| letters.contains(&letter);
+    let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+    state.set_hook(function, Mask { call: has(b'c'), ret: has(b'r'), line: has(b'l'), count });
+    add_hook_key(state);
     call.return_none()
 }
 
-fn gethook(_state: &mut State, call: Call) -> Result<u32, Throw> {
-    call.return_one(Value::NIL)
+/// The table in which PUC keeps the hooks of its coroutines, which programs can see.
+fn add_hook_key(state: &mut State) {
+    let (hooks, weak) = (state.new_table(0, 0), state.new_table(0, 1));
+    let mode = state.string_value(b"k");
+    state.set_named(weak, "__mode", mode);
+    table::set_metatable(&mut state.heap, hooks, weak);
+    let registry = state.registry;
+    state.set_named(registry, "_HOOKKEY", Value::table(hooks));
+}
+
+fn gethook(state: &mut State, call: Call) -> Result<u32, Throw> {
+    if state.hooks.function.is_nil() {
+        return call.return_one(Value::NIL);
+    }
+    let mask = state.hooks.mask;
+    let letters = [(mask.call, b'c'), (mask.ret, b'r'), (mask.line, b'l')];
+    let letters: Vec<u8> = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| *letter).collect();
+    let letters = state.string_value(&letters);
+    call.return_slice(&[state.hooks.function, letters, Value::int(i64::from(mask.count))])
 }

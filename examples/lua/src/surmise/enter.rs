@@ -82,7 +82,7 @@ impl State {
         let Connection { plug, names, prototypes, logging, .. } = connection;
         let mut host = Service { state, names, prototypes, logging };
         let result = run(plug, &mut host);
-        self.logging = self.surmise.as_ref().is_some_and(|connection| connection.logging > 0);
+        self.choose_loop();
         Some(result)
     }
 
@@ -93,15 +93,14 @@ impl State {
             return;
         }
         connection.logging = 0;
-        self.logging = false;
         for prototype in &mut self.prototypes {
             prototype.unit.flags &= !UNIT_LOGGED;
             prototype.unit.counter = COUNTER_IDLE;
         }
+        let isolate = connection.plug.isolate().clone();
+        self.choose_loop();
         // SAFETY: chunks are loaded by the host, or by native functions, which compiled code calls as guest code.
-        unsafe {
-            connection.plug.isolate().deopt_all(Request { which: Which::All, reason: Reason::Requested })
-        };
+        unsafe { isolate.deopt_all(Request { which: Which::All, reason: Reason::Requested }) };
     }
 
     /// Installs what has been delivered, throws failed candidates away, frees what no frame is left in.

@@ -1,0 +1,224 @@
+//! Hooks: the function that `debug.sethook` has called at calls, returns, new lines, and every so many instructions.
+//!
+//! A program that mentions `sethook` is interpreted (`State::interpret_only`), and while a hook is set the interpreter's observing loop
+//! runs, which tells [`trace`] of each instruction. Events of Lua functions are told from the instruction and the one before;
+//! events of native ones come from where they are called.
+
+use crate::bytecode::{Instruction, Op};
+use crate::heap::RELOAD_ONLY;
+use crate::interpreter::Next;
+use crate::stack::{FRAME_FRESH, FRAME_HOOK, FRAME_TAIL, Frame};
+use crate::state::{State, Throw};
+use crate::value::Value;
+
+/// Which events a hook is called for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mask {
+    /// Calls.
+    pub call: bool,
+    /// Returns.
+    pub ret: bool,
+    /// New lines.
+    pub line: bool,
+    /// Every so many instructions; 0: not.
+    pub count: u32,
+}
+
+/// The instruction that was looked at last.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    frame: *mut Frame,
+    code: *const Instruction,
+    index: usize,
+    op: Op,
+}
+
+/// The hook of a state.
+#[derive(Debug)]
+pub struct Hooks {
+    /// The function, or nil. A root.
+    pub function: Value,
+    /// When it is called.
+    pub mask: Mask,
+    /// Instructions until the next count event.
+    left: u32,
+    /// It is running: nothing is observed meanwhile.
+    pub is_running: bool,
+    last: Last,
+    /// Of the call or return that is being told: place of the first value handed over among the locals, and how many.
+    pub transfer: (usize, usize),
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Hooks {
+            function: Value::NIL,
+            mask: Mask::default(),
+            left: 0,
+            is_running: false,
+            last: Last { frame: std::ptr::null_mut(), code: std::ptr::null(), index: 0, op: Op::Move },
+            transfer: (0, 0),
+        }
+    }
+}
+
+impl Hooks {
+    /// Whether there is something to call, and nothing is being called.
+    #[inline(always)]
+    pub fn is_on(&self) -> bool {
+        !self.function.is_nil() && !self.is_running
+    }
+}
+
+/// What a hook is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Event {
+    Call,
+    TailCall,
+    Return,
+    Line(Option<u32>),
+    Count,
+}
+
+impl State {
+    /// Sets the hook, or none.
+    pub fn set_hook(&mut self, function: Value, mask: Mask) {
+        let is_set = mask != Mask::default() && !function.is_nil();
+        self.hooks.function = if is_set { function } else { Value::NIL };
+        self.hooks.mask = if is_set { mask } else { Mask::default() };
+        self.hooks.left = mask.count;
+        // The function that sets it is being left: no event is known of what it returns to.
+        self.hooks.last.frame = std::ptr::null_mut();
+        if is_set {
+            self.interpret_only();
+        }
+        self.choose_loop();
+        self.heap.requested = RELOAD_ONLY;
+    }
+
+    /// Says which run loop is the right one.
+    pub fn choose_loop(&mut self) {
+        let is_logging = self.surmise.as_ref().is_some_and(|connection| connection.logging > 0);
+        self.logging = is_logging || self.hooks.is_on();
+    }
+
+    fn call_hook(&mut self, event: Event) -> Result<(), Throw> {
+        let (name, line) = match event {
+            Event::Call => ("call", None),
+            Event::TailCall => ("tail call", None),
+            Event::Return => ("return", None),
+            Event::Line(line) => ("line", line),
+            Event::Count => ("count", None),
+        };
+        let at = self.free_slots();
+        self.check_stack(at, 8, "")?;
+        let name = self.string_value(name.as_bytes());
+        self.hooks.is_running = true;
+        self.choose_loop();
+        // SAFETY: there is room above everything that is in use.
+        let result = unsafe {
+            at.write(self.hooks.function);
+            at.add(1).write(name);
+            at.add(2).write(line.map_or(Value::NIL, |line| Value::int(i64::from(line))));
+            self.call_at_as(at, 2, FRAME_FRESH | FRAME_HOOK)
+        };
+        self.hooks.is_running = false;
+        self.choose_loop();
+        result.map(|_| ())
+    }
+
+    /// Tells of a call of a native function, whose frame is the current one.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    #[cold]
+    pub fn hook_native_call(&mut self, arguments: u32) -> Result<(), Throw> {
+        if !self.hooks.is_on() || !self.hooks.mask.call {
+            return Ok(());
+        }
+        self.hooks.transfer = (1, arguments as usize);
+        self.call_hook(Event::Call)
+    }
+
+    /// Tells of the return of a native function, with so many results from its function's slot on.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    #[cold]
+    pub fn hook_native_return(&mut self, results: u32) -> Result<(), Throw> {
+        if !self.hooks.is_on() || !self.hooks.mask.ret {
+            return Ok(());
+        }
+        self.hooks.transfer = (0, results as usize);
+        // SAFETY: the current frame is the native's; its results are to survive what the hook does.
+        unsafe {
+            let frame = &mut *self.runloop.frame;
+            let top = frame.top;
+            frame.top = top.max(frame.base.sub(1).add(results as usize));
+            let result = self.call_hook(Event::Return);
+            frame.top = top;
+            result
+        }
+    }
+}
+
+/// Looks at the instruction at `pc`, which is about to run in the current frame.
+///
+/// # Errors
+/// Those of the hook.
+///
+/// # Safety
+/// The current frame is a Lua frame; `pc` is in its code.
+#[cold]
+#[inline(never)]
+pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
+    // SAFETY: the function's contract; prototypes live as long as the state.
+    unsafe {
+        let frame = state.runloop.frame;
+        let prototype = &*(*frame).prototype;
+        let code = prototype.code.as_ptr();
+        let index = pc.offset_from(code) as usize;
+        let i = *pc;
+        // So levels find this instruction.
+        (*frame).pc = pc.add(1);
+        let last = std::mem::replace(&mut state.hooks.last, Last { frame, code, index, op: i.op });
+        let goes_on = last.frame == frame && last.code == code;
+        let is_entry = index == 0 && !(goes_on && last.op == Op::JumpBack);
+        let mask = state.hooks.mask;
+        if is_entry && mask.call {
+            state.hooks.transfer = (1, prototype.parameter_count as usize);
+            let is_tail = (*frame).flags & FRAME_TAIL != 0;
+            state.call_hook(if is_tail { Event::TailCall } else { Event::Call })?;
+        }
+        if mask.count > 0 {
+            state.hooks.left = state.hooks.left.saturating_sub(1);
+            if state.hooks.left == 0 {
+                state.hooks.left = mask.count;
+                state.call_hook(Event::Count)?;
+            }
+        }
+        if mask.line {
+            let line = prototype.lines.get(index).copied();
+            let before = if goes_on { last.index } else { index.saturating_sub(1) };
+            let is_new =
+                is_entry || goes_on && index <= last.index || line != prototype.lines.get(before).copied();
+            if is_new {
+                state.call_hook(Event::Line(line))?;
+            }
+        }
+        if mask.ret && matches!(i.op, Op::Return | Op::ReturnNone | Op::ReturnOne) {
+            let first = (*frame).base.add(i.a as usize);
+            let count = match (i.op, i.b) {
+                (Op::ReturnNone, _) => 0,
+                (Op::ReturnOne, _) => 1,
+                (_, 0) => state.runloop.open_top.offset_from(first) as usize,
+                (_, count) => count as usize - 1,
+            };
+            state.hooks.transfer = (i.a as usize + 1, count);
+            state.call_hook(Event::Return)?;
+        }
+        // The hook has had frames of its own at the same places.
+        state.hooks.last = Last { frame, code, index, op: i.op };
+    }
+    Ok(())
+}
