@@ -162,6 +162,8 @@ pub enum Item {
 pub struct Block {
     /// Entries of [`Ast::statements`].
     pub statements: Run,
+    /// Line of its last token.
+    pub last_line: u32,
     /// Line of the token that ends it.
     pub end_line: u32,
 }

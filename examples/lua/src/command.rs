@@ -3,10 +3,17 @@
 //! ```text
 //! lua [options] [PROGRAM.lua | -] [arguments]
 //!   -e CODE       runs CODE before the program, or instead of one
+//!   -l NAME       requires the library NAME into the global NAME; -l g=NAME into the global g
+//!   -i            goes on with lines from standard input afterwards
 //!   -v            prints the version
+//!   -E            ignores environment variables
+//!   -W            turns warnings on
 //!   --no-surmise  interprets only
 //!   --stats, --stats=json   reports at exit, on standard error
 //! ```
+//!
+//! As PUC's command: options run in the order in which they stand; `LUA_INIT_5_4` or `LUA_INIT` before them. Not here: editing of
+//! lines; -i reads them as they come.
 //!
 //! Exit code 1: the program failed. 2: it could not be started.
 
@@ -27,13 +34,24 @@ use crate::value::{Tag, Value};
 /// is committed.
 const NATIVE_STACK: usize = 1 << 30;
 
+/// What an option has run before the program.
+enum Step {
+    Chunk(String),
+    Library(String),
+}
+
 /// The command line.
 #[derive(Default)]
 struct Options {
-    chunks: Vec<String>,
+    /// All words, the command's name first.
+    words: Vec<String>,
+    steps: Vec<Step>,
     program: Option<String>,
     arguments: Vec<String>,
     show_version: bool,
+    is_interactive: bool,
+    ignores_environment: bool,
+    warns: bool,
     interprets_only: bool,
     statistics: Option<Form>,
 }
@@ -43,7 +61,8 @@ const NATIVE_RESERVE: usize = 256 << 20;
 
 /// Runs the command with the process's arguments and environment.
 pub fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let options = match parse(words) {
         Ok(options) => options,
         Err(message) => return refuse(&message),
     };
@@ -63,34 +82,45 @@ fn refuse(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+fn parse(words: Vec<String>) -> Result<Options, String> {
     let mut options = Options::default();
-    let mut arguments = arguments.peekable();
+    let mut arguments = words.iter().skip(1);
     while let Some(argument) = arguments.next() {
+        // What an option needs stands behind it in the same word, or is the next one.
+        let mut operand = |letter: &str| {
+            let rest = &argument[letter.len()..];
+            let next = if rest.is_empty() { arguments.next().cloned() } else { Some(rest.to_owned()) };
+            next.filter(|text| !text.starts_with('-') || letter == "-e")
+                .ok_or_else(|| format!("'{letter}' needs argument"))
+        };
         match argument.as_str() {
-            "-e" => {
-                let chunk = arguments.next().ok_or("'-e' needs argument")?;
-                options.chunks.push(chunk);
-            }
             "-v" => options.show_version = true,
+            "-i" => {
+                options.is_interactive = true;
+                options.show_version = true;
+            }
+            "-E" => options.ignores_environment = true,
+            "-W" => options.warns = true,
             "--no-surmise" => options.interprets_only = true,
             "--stats" => options.statistics = Some(Form::Table),
             "--stats=json" => options.statistics = Some(Form::Json),
             "--" => {
-                options.program = arguments.next();
+                options.program = arguments.next().cloned();
                 break;
             }
-            text if text.starts_with("-e") => options.chunks.push(text[2..].to_string()),
+            text if text.starts_with("-e") => options.steps.push(Step::Chunk(operand("-e")?)),
+            text if text.starts_with("-l") => options.steps.push(Step::Library(operand("-l")?)),
             text if text.starts_with('-') && text != "-" => {
                 return Err(format!("unrecognized option '{text}'"));
             }
             _ => {
-                options.program = Some(argument);
+                options.program = Some(argument.clone());
                 break;
             }
         }
     }
-    options.arguments = arguments.collect();
+    options.arguments = arguments.cloned().collect();
+    options.words = words;
     Ok(options)
 }
 
@@ -115,34 +145,8 @@ fn run(options: &Options, config: Config) -> u8 {
     if options.show_version {
         println!("Lua 5.4 (Surmise {})", env!("CARGO_PKG_VERSION"));
     }
-    let mut code = 0;
-    for chunk in &options.chunks {
-        code = run_chunk(&mut state, chunk.as_bytes(), "=(command line)", &[]);
-        if code != 0 {
-            break;
-        }
-    }
-    if code == 0 {
-        let from_stdin = options.program.as_deref() == Some("-");
-        let silent = options.program.is_none() && (!options.chunks.is_empty() || options.show_version);
-        if !silent {
-            let name = if from_stdin { None } else { options.program.as_deref() };
-            match read_source(name) {
-                Ok((source, chunk_name)) => {
-                    code = run_chunk(&mut state, &source, &chunk_name, &options.arguments);
-                }
-                Err(message) => {
-                    // What the system says about it is of no use to who mistyped a name.
-                    let message = match name {
-                        Some(name) if message.starts_with("cannot open") => format!("cannot open {name}"),
-                        _ => message,
-                    };
-                    eprintln!("lua: {message}");
-                    code = 2;
-                }
-            }
-        }
-    }
+    state.warnings.are_on = options.warns;
+    let code = run_all(&mut state, options);
     state.close();
     state.flush_output();
     // Files that the program left open.
@@ -162,14 +166,118 @@ fn run(options: &Options, config: Config) -> u8 {
     code
 }
 
-/// The global `arg`: the program's name at 0, its arguments from 1 on.
+/// Runs what the command line says, in its order; the exit code.
+fn run_all(state: &mut State, options: &Options) -> u8 {
+    if !options.ignores_environment {
+        let init =
+            ["LUA_INIT_5_4", "LUA_INIT"].iter().find_map(|name| Some((name, std::env::var(name).ok()?)));
+        let code = match init {
+            None => 0,
+            Some((_, text)) if text.starts_with('@') => run_file(state, Some(&text[1..]), &[]),
+            Some((name, text)) => run_chunk(state, text.as_bytes(), &format!("={name}"), &[]),
+        };
+        if code != 0 {
+            return code;
+        }
+    }
+    for step in &options.steps {
+        let code = match step {
+            Step::Chunk(chunk) => run_chunk(state, chunk.as_bytes(), "=(command line)", &[]),
+            Step::Library(name) => require(state, name),
+        };
+        if code != 0 {
+            return code;
+        }
+    }
+    if let Some(program) = &options.program {
+        let code = run_file(state, Some(program.as_str()).filter(|name| *name != "-"), &options.arguments);
+        if code != 0 {
+            return code;
+        }
+    }
+    if options.is_interactive {
+        read_lines(state);
+    } else if options.program.is_none() && options.steps.is_empty() && !options.show_version {
+        return run_file(state, None, &[]);
+    }
+    0
+}
+
+/// Runs a file, or standard input.
+fn run_file(state: &mut State, name: Option<&str>, arguments: &[String]) -> u8 {
+    match read_source(name) {
+        Ok((source, chunk_name)) => run_chunk(state, &source, &chunk_name, arguments),
+        Err(message) => {
+            // What the system says about it is of no use to who mistyped a name.
+            let message = match name {
+                Some(name) if message.starts_with("cannot open") => format!("cannot open {name}"),
+                _ => message,
+            };
+            eprintln!("lua: {message}");
+            2
+        }
+    }
+}
+
+/// `-l name` or `-l global=name`: what `require` gives becomes a global. Without a name for it, a version behind a `-` is no part
+/// of that.
+fn require(state: &mut State, text: &str) -> u8 {
+    let (global, module) = match text.split_once('=') {
+        Some((global, module)) => (global, module),
+        None => (text.split_once('-').map_or(text, |(name, _)| name), text),
+    };
+    let code = "local global, module = ... _G[global] = require(module)";
+    run_chunk(state, code.as_bytes(), "=(command line)", &[global.to_owned(), module.to_owned()])
+}
+
+/// Runs lines from standard input, one by one; the value of an expression is printed. A line that is not complete is continued.
+fn read_lines(state: &mut State) {
+    use std::io::Write;
+    let mut pending = String::new();
+    loop {
+        state.flush_output();
+        print!("{}", if pending.is_empty() { "> " } else { ">> " });
+        // A prompt that can't be shown is no reason to stop.
+        let _ = std::io::stdout().flush();
+        let mut line = String::new();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(1..) => {}
+            _ => break,
+        }
+        pending.push_str(&line);
+        let as_expression = format!("return {}", pending.trim_end());
+        let environment = Value::table(state.globals);
+        let source = if state.load(as_expression.as_bytes(), "=stdin", environment).is_ok() {
+            format!(
+                "local function show(...) if select('#', ...) > 0 then print(...) end end show((function(...) {as_expression}\nend)())"
+            )
+        } else {
+            if state.load(pending.as_bytes(), "=stdin", environment).is_err() {
+                let error = state.error_value;
+                let is_incomplete =
+                    error.is(Tag::String) && LuaString::bytes(error.as_string()).ends_with(b"<eof>");
+                if is_incomplete {
+                    continue;
+                }
+            }
+            std::mem::take(&mut pending)
+        };
+        pending.clear();
+        run_chunk(state, source.as_bytes(), "=stdin", &[]);
+    }
+    println!();
+}
+
+/// The global `arg`: the program's name at 0, its arguments from 1 on, what stands before it below.
 fn set_arguments(state: &mut State, options: &Options) {
     let arg = state.new_table(options.arguments.len() as u32, 0);
-    let program = options.program.as_deref().unwrap_or("lua");
-    let names = std::iter::once(program).chain(options.arguments.iter().map(String::as_str));
-    for (i, text) in names.enumerate() {
+    let first = match options.program {
+        Some(_) => options.words.len() - options.arguments.len() - 1,
+        None => 0,
+    };
+    for (i, text) in options.words.iter().enumerate() {
         let value = state.string_value(text.as_bytes());
-        table::set_int(&mut state.heap, arg, i as i64, value);
+        table::set_int(&mut state.heap, arg, i as i64 - first as i64, value);
     }
     let globals = state.globals;
     state.set_named(globals, "arg", Value::table(arg));

@@ -61,6 +61,7 @@ impl Generator<'_> {
     ) -> Generate<()> {
         let scope = self.open_scope();
         let base = self.next_register();
+        self.state.line = line;
         for bound in range {
             match bound {
                 Some(bound) => {

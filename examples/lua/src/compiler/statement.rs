@@ -45,7 +45,7 @@ impl Generator<'_> {
     pub(super) fn block(&mut self, block: Block) -> Generate<()> {
         let scope = self.open_scope();
         self.statements(block)?;
-        self.state.line = block.end_line;
+        self.state.line = block.last_line;
         self.close_scope(scope);
         Ok(())
     }
@@ -138,7 +138,13 @@ impl Generator<'_> {
         for (number, clause) in clauses.iter().enumerate() {
             self.state.line = clause.line;
             match ast.expression(clause.condition).constant_truth() {
-                Some(false) => continue,
+                Some(false) => {
+                    // The body is left out; what is left is the line, for those who follow the program's steps.
+                    let mut next = JumpList::EMPTY;
+                    self.jump(&mut next);
+                    self.patch_here(next);
+                    continue;
+                }
                 Some(true) => {
                     // Whatever follows is never reached.
                     self.block(clause.body)?;

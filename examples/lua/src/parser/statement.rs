@@ -36,7 +36,7 @@ impl Parser<'_> {
             }
         }
         let statements = move_run(&mut self.open_statements, start, &mut self.statements);
-        Ok(Block { statements, end_line: self.line() })
+        Ok(Block { statements, last_line: self.last_line, end_line: self.line() })
     }
 
     fn statement(&mut self) -> Parse<()> {

@@ -62,6 +62,9 @@ fn exit(state: &mut State, call: Call) -> Result<u32, Throw> {
         value if value.is(Tag::Bool) => i32::from(value.is_falsy()),
         _ => state.check_int(call, 0)? as i32,
     };
+    if !call.arg(1).is_falsy() {
+        state.close();
+    }
     state.flush_output();
     state.libraries.streams.flush();
     std::process::exit(code)
