@@ -28,11 +28,7 @@ fn lua(arguments: &[&str], input: &str) -> (String, String, Option<i32>) {
 fn options_run_in_order_before_the_program() {
     let (output, errors, code) =
         lua(&["-l", "mod", "-e", "print(1)", "-eprint(2)", "prog.lua", "a", "b"], "");
-    assert_eq!(
-        (output.as_str(), code),
-        ("1\n2\nprog.lua\ta\t-eprint(2)\ta\tcalled\n", Some(0)),
-        "{errors}"
-    );
+    assert_eq!((output.as_str(), code), ("1\n2\nprog.lua\ta\t-eprint(2)\ta\tcalled\n", Some(0)), "{errors}");
 }
 
 #[test]
