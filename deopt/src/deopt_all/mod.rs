@@ -37,7 +37,7 @@
 //! * No lock is held while host code runs, and a thread that waits for its turn is away meanwhile: two threads that ask at once
 //!   don't wait for each other.
 //!
-//! Not here: portable-backend frames, and what a host does to make its units compiled again.
+//! Not here: what a host does to make its units compiled again.
 
 mod assumptions;
 pub mod handshake;

@@ -6,6 +6,8 @@
 //! * the frame's *mark* is set, a word of the frame, which code made for this looks at behind each of its calls. For targets whose
 //!   return addresses can't be written (shadow stacks).
 //!
+//! Frames of the portable backend have a mark and no pad: the step after the call looks at it ([`crate::portable`]).
+//!
 //! A pad gives the results of the call, with the frame state after it, to the landing stub: from there it is a deopt like any other.
 //!
 //! What needs nothing:

@@ -161,9 +161,6 @@ pub(crate) fn check(function: &Function, language: &Language) -> Result<(), Imag
     }
     for &inst in function.layout.iter().flat_map(|&block| &function.blocks[block].insts) {
         let data = &function.insts[inst];
-        if matches!(data.opcode, Opcode::CallGuest | Opcode::CallUnit) && language.calls.is_none() {
-            return error("call", inst.as_u32() as usize, "the language has no call protocol".to_owned());
-        }
         if let Some(id) = called(language, data)
             && let Err(words) = argument_words(language, id)
         {

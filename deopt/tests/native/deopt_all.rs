@@ -3,7 +3,8 @@
 use crate::assembler::*;
 use crate::exit::{header, located};
 use crate::host::*;
-use surmise_deopt::candidate::CandidateImage;
+use crate::portable;
+use surmise_deopt::candidate::{CandidateImage, Image, PortableImage};
 use surmise_deopt::deopt_all::{Reason, Report, Request, Which};
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::frames::{FrameSite, FrameWalk};
@@ -18,14 +19,26 @@ use surmise_ir::frame_state::When;
 pub enum Method {
     Return,
     Mark,
+    /// In place, by the portable backend.
+    Portable,
 }
 
-pub const METHODS: [Method; 2] = [Method::Return, Method::Mark];
+pub const METHODS: [Method; 3] = [Method::Return, Method::Mark, Method::Portable];
+
+/// The image for a method: machine code, or what does the same in the portable backend.
+fn image(
+    method: Method,
+    native: impl FnOnce() -> CandidateImage,
+    portable: impl FnOnce() -> PortableImage,
+) -> Image {
+    if method == Method::Portable { portable().into() } else { native().into() }
+}
 
 fn assembler(method: Method) -> Assembler {
     match method {
         Method::Return => Assembler::new(),
         Method::Mark => Assembler::marked(),
+        Method::Portable => unreachable!("it has no machine code"),
     }
 }
 
@@ -117,9 +130,13 @@ pub fn chain(host: &TestHost, method: Method, length: usize) -> Vec<&'static Ent
 }
 
 pub fn install_chain(host: &TestHost, method: Method, cells: &[&'static EntryCell]) {
-    host.install(asking(method, UnitId(0)));
+    host.install(image(method, || asking(method, UnitId(0)), || portable::asking(UnitId(0))));
     for n in 1..cells.len() {
-        host.install(summing(method, UnitId(n as u64), cells[n - 1]));
+        host.install(image(
+            method,
+            || summing(method, UnitId(n as u64), cells[n - 1]),
+            || portable::summing(UnitId(n as u64), cells[n - 1]),
+        ));
     }
 }
 
@@ -285,13 +302,15 @@ fn a_frame_at_a_poll_goes_on_before_it() {
     for method in METHODS {
         let (runloop, mut host) = TestHost::new();
         let (cell, _) = host.unit(UnitId(1));
-        host.install(polling(method, UnitId(1)));
+        host.install(image(method, || polling(method, UnitId(1)), || portable::polling(UnitId(1))));
         host.poll = Some(Box::new(|_, _| Ok(())));
+        host.isolate.request_poll();
         assert_eq!(sum(&mut host, &runloop, cell, 1, 4), Ok(5));
         host.poll = Some(Box::new(|host, _| {
             assert_eq!(deopt_all(host).frames, 1);
             Ok(())
         }));
+        host.isolate.request_poll();
         host.set(1, int(4));
         assert_eq!(host.enter(&runloop, cell, 1, 1), Outcome::Resumed);
         let frame = &host.committed[0].0[0];
@@ -311,7 +330,11 @@ fn a_request_while_frames_are_made_leaves_them_alone() {
         let (failing, _) = host.unit(UnitId(9));
         host.install(crate::exit::failing(UnitId(9)));
         let (outer, _) = host.unit(UnitId(10));
-        host.install(summing(method, UnitId(10), failing));
+        host.install(image(
+            method,
+            || summing(method, UnitId(10), failing),
+            || portable::summing(UnitId(10), failing),
+        ));
         let asks = cells[2];
         host.allocate = Some(Box::new(|host, _, plan| {
             let before = copy(plan);
@@ -361,7 +384,11 @@ fn a_deep_recursion_is_redirected() {
             host.isolate.set_checked(true);
             host.stack = vec![0; (DEPTH + 8) * 4].into();
             let (cell, _) = host.unit(UnitId(1));
-            host.install(recursive(method, UnitId(1), cell));
+            host.install(image(
+                method,
+                || recursive(method, UnitId(1), cell),
+                || portable::recursive(UnitId(1), cell),
+            ));
             host.callback = Some(Box::new(move |host, _, _| {
                 assert_eq!(deopt_all(host).frames, DEPTH + 1, "{method:?}");
                 Ok(0)

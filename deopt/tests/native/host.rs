@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 use surmise_deopt::boxed::Boxed;
-use surmise_deopt::candidate::{CandidateId, CandidateImage};
+use surmise_deopt::candidate::{CandidateId, Image};
 use surmise_deopt::context::Context;
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::host::{Activation, GuestResults, Host, Thrown};
@@ -14,8 +14,8 @@ use surmise_deopt::runloop::{Outcome, Runloop, RunloopGuard, guarded};
 use surmise_deopt::slots::SlotValue;
 use surmise_ir::entity::{KindId, Pc, Register, UnitId};
 use surmise_ir::frame_state::{ResumePoint, When};
-use surmise_ir::language::{Effects, Encoding, Extern, Kind, KindForm, Language, RecipeClass};
-use surmise_ir::types::Type;
+use surmise_ir::language::Language;
+use surmise_ir::text::parse_language;
 
 /// Tags of the pair language; kinds have the same numbers.
 pub const NIL: u64 = 0;
@@ -27,30 +27,25 @@ pub const OBJECT: u64 = 4;
 /// The only extern.
 pub const CALLBACK: u32 = 0;
 
+const LANGUAGE: &str = "language test pair
+kind nil tag 0
+kind bool tag 1 i1
+kind int tag 2 i64
+kind float tag 3 f64
+kind object tag 4 ref
+kind closure tag 5 ref
+layout Holder { closure: ref at 0 alias holder.closure }
+layout Closure { unit: raw at 0 alias closure.unit immutable }
+layout Unit { entry: raw at 0 alias unit.entry }
+recipe address: raw
+recipe object: ref
+recipe value: any
+recipe assumption: raw
+extern callback(i64) -> i64 throws calls_guest allocates reads everything writes everything
+calls { closure closure; unit Closure.unit; entry Unit.entry; generic callback; closure_variant 0; unit_recipe address }";
+
 pub fn language() -> Arc<Language> {
-    let mut language = Language::new("test", Encoding::Pair);
-    for (name, payload, tag) in [
-        ("nil", None, NIL),
-        ("bool", Some(Type::I1), BOOL),
-        ("int", Some(Type::I64), INT),
-        ("float", Some(Type::F64), FLOAT),
-        ("object", Some(Type::Ref), OBJECT),
-    ] {
-        language.kinds.push(Kind { name: name.to_owned(), payload, form: KindForm::Tag(tag) });
-    }
-    language.externs.push(Extern {
-        name: "callback".to_owned(),
-        params: [Type::I64].into_iter().collect(),
-        result: Some(Type::I64),
-        needs_window: false,
-        effects: Effects { allocates: true, throws: true, calls_guest: true, ..Effects::default() },
-    });
-    let recipes =
-        [("address", Type::Raw), ("object", Type::Ref), ("value", Type::Any), ("assumption", Type::Raw)];
-    for (name, ty) in recipes {
-        language.recipes.push(RecipeClass { name: name.to_owned(), ty });
-    }
-    Arc::new(language)
+    Arc::new(parse_language(LANGUAGE, &|_| None).expect("it is a language"))
 }
 
 pub fn kind(number: u64) -> KindId {
@@ -182,7 +177,7 @@ impl TestHost {
         let isolate = unsafe { Isolate::new(&space, &language, &[("callback", callback as *const u8)]) };
         TestHost::of(isolate.expect("all externs have addresses"))
     }
-    fn of(isolate: Arc<Isolate>) -> (RunloopGuard<TestHost>, TestHost) {
+    pub fn of(isolate: Arc<Isolate>) -> (RunloopGuard<TestHost>, TestHost) {
         let host = TestHost {
             isolate: isolate.clone(),
             stack: vec![0; 1 << 16].into(),
@@ -205,7 +200,7 @@ impl TestHost {
         let entries = unsafe { self.isolate.register_unit(unit, NonNull::from(cell)) };
         (cell, entries)
     }
-    pub fn install(&self, image: CandidateImage) -> CandidateId {
+    pub fn install(&self, image: impl Into<Image>) -> CandidateId {
         // SAFETY: the tests' images are what they say.
         unsafe { self.isolate.install(image, &mut |_| Some(SlotValue::default())) }
             .expect("the image is installed")
@@ -227,6 +222,7 @@ impl TestHost {
         arguments: u64,
     ) -> Outcome {
         let window = self.window(register);
+        runloop.set_limits(self.stack.as_mut_ptr_range().end.cast(), 0);
         // SAFETY: the code was just read from the cell; the tests' code stays inside of the guest stack.
         unsafe { runloop.enter(self, cell.code(), window, arguments) }
     }

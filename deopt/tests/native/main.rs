@@ -9,6 +9,7 @@ mod exit;
 mod host;
 mod lifecycle;
 mod measure;
+mod portable;
 mod roots;
 mod stops;
 mod threads;

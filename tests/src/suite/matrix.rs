@@ -39,6 +39,11 @@ pub const FURTHER: &[Mode] = &[
         arguments: &[],
         settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_NURSERY", "256")],
     },
+    Mode {
+        name: "portable",
+        arguments: &[],
+        settings: &[("SURMISE_BACKEND", "portable"), ("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1")],
+    },
 ];
 
 const NODELAY_AND_EVERY_2ND: &[(&str, &str)] =
