@@ -48,6 +48,9 @@ pub struct Context {
     pub runtime: *mut u8,
     /// What entry code of portable candidates calls for each step, see [`crate::portable`].
     pub portable_step: *const u8,
+    /// The evaluator's side of the portable frames above the newest entry record, from the newest on (opaque). Like the record it
+    /// belongs to a native stack.
+    pub activations: *mut u8,
     /// The host's `call_unit`, called by the stub `interpret_entry`: `(context, window, argument_count, results) -> status`.
     pub call_unit: *const u8,
 }

@@ -20,7 +20,7 @@ use crate::events::{DeoptEvent, EventRing};
 use crate::frames::RootWord;
 use crate::host::{Glue, Host, Thrown};
 use crate::isolate::{Isolate, Registered, visit_runloop};
-use crate::portable::activation::Activations;
+use crate::portable::activation::Activation;
 use crate::rebuild::RebuildStack;
 use crate::stop::loud_stop;
 use crate::stubs::{self, Status};
@@ -52,8 +52,6 @@ pub(crate) struct RunloopState {
     /// A host function's panic on its way through compiled frames.
     pub panic: Option<Box<dyn Any + Send>>,
     pub events: EventRing,
-    /// The evaluator's side of the portable backend's frames.
-    pub activations: Activations,
     /// The thread that runs it (see [`this_thread`]), whose own it is to visit while it is not away.
     pub thread: AtomicU64,
     /// Who may visit its frames.
@@ -112,7 +110,6 @@ impl<H: Host> Runloop<H> {
             rebuilds: RebuildStack::default(),
             panic: None,
             events: EventRing::default(),
-            activations: Activations::default(),
             thread: AtomicU64::new(this_thread()),
             handshake: isolate.protocol.handshake(),
             visit: Mutex::default(),
@@ -135,6 +132,7 @@ impl<H: Host> Runloop<H> {
             poll_stub: stubs::poll_stub as *const u8,
             runtime: Box::into_raw(Box::new(state)).cast(),
             portable_step: stubs::portable_step as *const u8,
+            activations: null_mut(),
             call_unit: glue.call_unit as *const u8,
         });
         // SAFETY: a box's pointer is not null.
@@ -244,10 +242,10 @@ impl<H: Host> Runloop<H> {
         // for exactly the time of the call: each nested function makes its reference from this pointer.
         let status = unsafe {
             let outer = std::mem::replace(&mut (*context).host_state, (&raw mut *host).cast());
-            let activations = (*self.state()).activations.len();
+            let activations = std::mem::replace(&mut (*context).activations, null_mut());
             let status = stubs::enter(context, code, window, argument_count, &raw mut results);
-            // Those of frames that did not return.
-            (*self.state()).activations.truncate(activations);
+            Activation::give_up_all(context);
+            (*context).activations = activations;
             (*context).host_state = outer;
             status
         };

@@ -2,9 +2,11 @@
 
 use super::code::PortableCode;
 use super::frame::PortableFrame;
+use crate::context::Context;
 use crate::frames::{FrameSite, RootWord};
 use crate::loaded::Candidate;
 use crate::stop::loud_stop;
+use std::ptr::null_mut;
 use std::sync::Arc;
 use surmise_ir::evaluate::{Call, Machine, RootMut, Settings};
 use surmise_ir::language::Encoding;
@@ -20,30 +22,48 @@ pub(crate) struct Activation {
     /// The base of its effective slots.
     pub slots: *const u8,
     candidate: Arc<Candidate>,
+    /// The next in the list.
+    older: *mut Activation,
 }
 
-/// The activations of a runloop, newest last. Each frame knows its own by address: boxes keep it.
-#[derive(Default)]
-#[expect(clippy::vec_box, reason = "frames know activations by their addresses")]
-pub(crate) struct Activations(Vec<Box<Activation>>);
-
-impl Activations {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-    /// Gives up all but the oldest ones, whose frames are gone.
-    pub fn truncate(&mut self, length: usize) {
-        self.0.truncate(length);
-    }
-    /// Adds one.
-    pub fn push(&mut self, activation: Activation) -> *mut Activation {
-        self.0.push(Box::new(activation));
-        &raw mut **self.0.last_mut().expect("it was pushed just now")
+/// The activations of the frames above one entry record, from the newest on: a list, whose head is in the context. Frames end in the
+/// order opposite to that of their beginning, on each native stack for itself.
+impl Activation {
+    /// Puts an activation on top of the list of its context.
+    ///
+    /// # Safety
+    /// The context is alive and on its own thread.
+    pub unsafe fn push(mut self, context: *mut Context) -> *mut Activation {
+        // SAFETY: the function's contract.
+        unsafe {
+            self.older = (*context).activations.cast();
+            let activation = Box::into_raw(Box::new(self));
+            (*context).activations = activation.cast();
+            activation
+        }
     }
     /// Gives up the newest one, which has ended.
-    pub fn pop(&mut self) {
-        self.0.pop();
+    ///
+    /// # Safety
+    /// As for [`Activation::push`]; nobody has a reference to it.
+    pub unsafe fn pop(context: *mut Context) {
+        // SAFETY: the list's members come from boxes, and each is taken from the list once.
+        unsafe {
+            let newest: Box<Activation> = Box::from_raw((*context).activations.cast());
+            (*context).activations = newest.older.cast();
+        }
+    }
+    /// Gives up those of frames that did not return: all that are left above an entry record that is gone.
+    ///
+    /// # Safety
+    /// As for [`Activation::pop`]; none of the frames is left.
+    pub unsafe fn give_up_all(context: *mut Context) {
+        // SAFETY: handed on.
+        unsafe {
+            while !(*context).activations.is_null() {
+                Activation::pop(context);
+            }
+        }
     }
 }
 
@@ -63,7 +83,7 @@ impl Activation {
         let fail_every = Some(u64::from(forced_failures)).filter(|&every| every != 0);
         let settings = Settings { step_limit: None, fail_every };
         let machine = Machine::new(&code.function, &code.prepared, language, window as u64, settings);
-        Activation { machine, waiting: None, site: FrameSite::Call(0), slots, candidate }
+        Activation { machine, waiting: None, site: FrameSite::Call(0), slots, candidate, older: null_mut() }
     }
     /// Its candidate.
     pub fn candidate(&self) -> &Arc<Candidate> {

@@ -103,7 +103,7 @@ unsafe fn begin(context: *mut Context, frame: *mut PortableFrame) {
             loud_stop(format_args!("{candidate} is entered, but must not run in this isolate"));
         }
         let activation = Activation::new(candidate, (*frame).window, slots, (*state).forced_failures);
-        (*frame).activation = (*state).activations.push(activation);
+        (*frame).activation = activation.push(context);
     }
 }
 
@@ -112,8 +112,8 @@ unsafe fn begin(context: *mut Context, frame: *mut PortableFrame) {
 /// # Safety
 /// As for [`step`].
 unsafe fn end(context: *mut Context) -> u64 {
-    // SAFETY: no reference into the state is held.
-    unsafe { (*RunloopState::of(context)).activations.pop() };
+    // SAFETY: handed on; no reference to it is held.
+    unsafe { Activation::pop(context) };
     Status::Returned as u64
 }
 

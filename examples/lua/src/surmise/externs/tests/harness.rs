@@ -108,6 +108,7 @@ impl Machine {
             poll_stub: std::ptr::null(),
             runtime: (&raw mut body).cast(),
             portable_step: std::ptr::null(),
+            activations: null_mut(),
             call_unit: call_unit as *const u8,
         };
         let mut results = [0; 2];
