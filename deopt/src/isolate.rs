@@ -502,6 +502,10 @@ impl Isolate {
     pub fn candidates(&self) -> Vec<Arc<Candidate>> {
         self.contents().installed.values().map(|installed| installed.loaded.candidate().clone()).collect()
     }
+    /// How many candidates are retired and not reclaimed.
+    pub fn retired_count(&self) -> usize {
+        self.contents().retired.len()
+    }
     /// Whether a candidate is installed.
     pub fn is_installed(&self, candidate: CandidateId) -> bool {
         self.contents().installed.contains_key(&candidate)

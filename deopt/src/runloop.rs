@@ -15,7 +15,7 @@
 
 use crate::context::Context;
 use crate::deopt_all::handshake::Handshake;
-use crate::deopt_all::{Visit, answer, this_thread};
+use crate::deopt_all::{Visited, answer, this_thread};
 use crate::events::{DeoptEvent, EventRing};
 use crate::frames::RootWord;
 use crate::host::{Glue, Host, Thrown};
@@ -56,8 +56,8 @@ pub(crate) struct RunloopState {
     pub thread: AtomicU64,
     /// Who may visit its frames.
     pub handshake: Handshake,
-    /// What the last visit found.
-    pub visit: Mutex<Visit>,
+    /// What visits have left.
+    pub visited: Mutex<Visited>,
     /// How many regions of native code the thread is in.
     pub away_depth: u32,
     /// After how many guards one fails on purpose; 0: never.
@@ -112,7 +112,7 @@ impl<H: Host> Runloop<H> {
             events: EventRing::default(),
             thread: AtomicU64::new(this_thread()),
             handshake: isolate.protocol.handshake(),
-            visit: Mutex::default(),
+            visited: Mutex::default(),
             away_depth: 0,
             forced_failures: 0,
         };
@@ -337,6 +337,9 @@ impl<H: Host> Runloop<H> {
     /// As for [`Self::window_end`].
     pub unsafe fn leave_newest_frame(&self) -> bool {
         let map = self.isolate().space().map().snapshot();
+        // SAFETY: a live runloop's state; the field is made for sharing.
+        let visited = unsafe { &(*self.state()).visited };
+        visited.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget_settled();
         // SAFETY: handed on.
         unsafe { crate::deopt_all::redirect_newest(self.context(), &map) }
     }

@@ -20,11 +20,14 @@
     reason = "installing candidates is unsafe: the host's resolver decides what their slots hold"
 )]
 
+mod invalidated;
+
 use crate::config::Config;
 use crate::log::{Log, UnitIndex};
 use crate::profile::Map;
 use crate::service::{Client, Delivery, FailedGuess};
 use crate::unit::UnitSource;
+use invalidated::Stress;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 use surmise_deopt::candidate::CandidateId;
@@ -127,6 +130,10 @@ pub struct PlugTotals {
     pub not_installed: u64,
     /// Candidates that were thrown away.
     pub retired: u64,
+    /// Deoptimizations of everything that concerned some candidate.
+    pub deopt_alls: u64,
+    /// Frames that they redirected.
+    pub redirected_frames: u64,
     /// Deopts, by guard reason, in the order of the table of reasons; the last is "invalidated".
     pub deopts: [u64; GuardReason::ALL.len() + 1],
 }
@@ -177,6 +184,12 @@ pub struct Plug {
     totals: PlugTotals,
     /// Units whose rebuilt frames are being logged.
     watched: Vec<UnitIndex>,
+    stress: Option<Stress>,
+    /// Up to where what was invalidated is known here.
+    seen_generation: u64,
+    /// Polls until the next look for candidates to reclaim, and from the one look to the other.
+    polls_before_reclaim: u32,
+    reclaim_pause: u32,
 }
 
 impl Plug {
@@ -193,6 +206,7 @@ impl Plug {
             wake: Box::new(move || woken.request_poll()),
         });
         isolate.set_observer(Some(observer.clone()));
+        isolate.set_checked(config.deopt_all_every.is_some());
         Plug {
             client,
             isolate,
@@ -203,6 +217,10 @@ impl Plug {
             observer,
             totals: PlugTotals::default(),
             watched: Vec::new(),
+            stress: config.deopt_all_every.map(Stress::new),
+            seen_generation: 0,
+            polls_before_reclaim: 0,
+            reclaim_pause: 0,
         }
     }
     /// The settings.
@@ -411,6 +429,7 @@ impl Plug {
     /// To be called at a poll: installs deliveries, throws failed candidates away.
     pub fn service(&mut self, host: &mut dyn PlugHost) {
         self.end_watches(host);
+        self.look_for_invalidated(host);
         self.retire_failed(host);
         while let Some(delivery) = self.client.take() {
             self.deliver(delivery, host);
@@ -427,26 +446,19 @@ impl Plug {
         }
         let phase = match result {
             Err(_) => Phase::GivenUp,
-            Ok(image) => {
-                let image = Arc::unwrap_or_clone(image);
-                // SAFETY: the image comes from our own lowering for the isolate's language; this is the isolate's thread at a
-                // safepoint; what the host resolves is of the recipe's type.
-                match unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) } {
-                    Ok(candidate) => {
-                        self.totals.installed += 1;
-                        if let Some((older, _)) =
-                            self.record(unit).installed.insert(entry, (candidate, serial))
-                        {
-                            self.isolate.retire(older);
-                        }
-                        Phase::Installed
+            Ok(image) => match self.install(image, host) {
+                Some(candidate) => {
+                    self.totals.installed += 1;
+                    if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
+                        self.isolate.retire(older);
                     }
-                    Err(_) => {
-                        self.totals.not_installed += 1;
-                        Phase::GivenUp
-                    }
+                    Phase::Installed
                 }
-            }
+                None => {
+                    self.totals.not_installed += 1;
+                    Phase::GivenUp
+                }
+            },
         };
         let record = self.record(unit);
         record.phases.insert(entry, phase);

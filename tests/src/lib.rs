@@ -49,6 +49,22 @@ pub const MODES: &[Mode] = &[
         settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_DEOPT_EVERY", "3")],
     },
     Mode {
+        name: "everything deoptimized at every 50th safepoint",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_DEOPT_ALL_EVERY", "50")],
+    },
+    Mode {
+        name: "the same by marks, tiny nursery",
+        arguments: &[],
+        settings: &[
+            ("SURMISE_BLOCKING", "1"),
+            ("SURMISE_NODELAY", "1"),
+            ("SURMISE_DEOPT_ALL_EVERY", "50"),
+            ("SURMISE_REDIRECTION", "mark"),
+            ("SURMISE_NURSERY", "2048"),
+        ],
+    },
+    Mode {
         name: "tiny nursery",
         arguments: &[],
         settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_NURSERY", "2048")],
@@ -77,6 +93,26 @@ pub const MODES: &[Mode] = &[
         name: "portable, tiny nursery",
         arguments: &[],
         settings: &[("SURMISE_BACKEND", "portable"), ("SURMISE_BLOCKING", "1"), ("SURMISE_NURSERY", "512")],
+    },
+];
+
+/// Modes for small programs alone.
+pub const SMALL_MODES: &[Mode] = &[
+    Mode {
+        name: "everything deoptimized at every safepoint",
+        arguments: &[],
+        settings: &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_DEOPT_ALL_EVERY", "1")],
+    },
+    Mode {
+        name: "everything deoptimized at every third safepoint, every third guard fails, tiny nursery",
+        arguments: &[],
+        settings: &[
+            ("SURMISE_BLOCKING", "1"),
+            ("SURMISE_NODELAY", "1"),
+            ("SURMISE_DEOPT_ALL_EVERY", "3"),
+            ("SURMISE_DEOPT_EVERY", "3"),
+            ("SURMISE_NURSERY", "1024"),
+        ],
     },
 ];
 
@@ -167,8 +203,14 @@ pub fn programs(folder: &str) -> Vec<PathBuf> {
     programs
 }
 
-/// Runs every program in every mode and lists what differs from the interpreter.
-pub fn differences(command: &Path, programs: &[PathBuf], arguments: &[&str], limit: Duration) -> Vec<String> {
+/// Runs every program in every one of these modes and lists what differs from the interpreter.
+pub fn differences(
+    command: &Path,
+    modes: &[&[Mode]],
+    programs: &[PathBuf],
+    arguments: &[&str],
+    limit: Duration,
+) -> Vec<String> {
     let mut differences = Vec::new();
     for program in programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -179,7 +221,7 @@ pub fn differences(command: &Path, programs: &[PathBuf], arguments: &[&str], lim
                 continue;
             }
         };
-        for &mode in MODES {
+        for &mode in modes.iter().copied().flatten() {
             match run(command, mode, program, arguments, limit) {
                 Ok(ran) if ran == expected => {}
                 Ok(ran) => {

@@ -4,31 +4,31 @@ use std::path::Path;
 use std::time::Duration;
 use surmise::ir::generate::Random;
 use surmise::passes::PASSES;
-use surmise_tests::{INTERPRETER, Mode, REFERENCE, difference, differences, programs, reference, run};
+use surmise_tests::{INTERPRETER, MODES, Mode, REFERENCE, SMALL_MODES, difference, differences, programs, reference, run};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_lua-under-test");
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn check(folder: &str, arguments: &[&str]) {
+fn check(folder: &str, modes: &[&[Mode]], arguments: &[&str]) {
     let programs = programs(folder);
     assert!(!programs.is_empty(), "no programs in {folder}");
-    let differences = differences(Path::new(COMMAND), &programs, arguments, LIMIT);
+    let differences = differences(Path::new(COMMAND), modes, &programs, arguments, LIMIT);
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
 }
 
 #[test]
 fn benchmark_programs() {
-    check("benches/programs", &["2"]);
+    check("benches/programs", &[MODES], &["2"]);
 }
 
 #[test]
 fn small_programs() {
-    check("tests/programs", &[]);
+    check("tests/programs", &[MODES, SMALL_MODES], &[]);
 }
 
 #[test]
 fn failing_programs() {
-    check("tests/failing", &[]);
+    check("tests/failing", &[MODES, SMALL_MODES], &[]);
 }
 
 /// What fails, fails with the words of Lua, in all tiers.

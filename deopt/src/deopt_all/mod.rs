@@ -47,9 +47,8 @@ pub(crate) mod sync;
 
 pub(crate) use assumptions::Assumptions;
 pub use assumptions::{Assumption, AssumptionError};
-pub use redirect::Visit;
 pub(crate) use redirect::redirect_newest;
-pub(crate) use request::{Protocol, answer, this_thread};
+pub(crate) use request::{Protocol, Visited, answer, this_thread};
 
 use crate::candidate::CandidateId;
 use rustc_hash::FxHashMap;

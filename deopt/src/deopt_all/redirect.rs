@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::frames::{CompiledFrame, FrameSite, FrameWalk};
 use crate::loaded::Candidate;
 use crate::stop::loud_stop;
-use smallvec::SmallVec;
+use rustc_hash::FxHashSet;
 
 /// What a visit of one native stack found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,35 +33,87 @@ pub struct Visit {
     /// How many frames were redirected now.
     pub redirected: usize,
     /// Retired candidates in which frames are left: their code is still needed.
-    pub left: SmallVec<[CandidateId; 4]>,
+    pub left: FxHashSet<CandidateId>,
+}
+
+/// The old part of a native stack, in which every frame is redirected or leaving: what a visit may leave out.
+///
+/// Redirections are made by visits alone (others forget what is settled). So a redirected frame was there at the last visit, and nothing below it has changed since: if
+/// it is in the settled part, it and all frames below it still are. A stack that is deep and visited often is walked down to there.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Frames with this frame pointer or a higher one, at the last visit.
+    from: usize,
+    /// Retired candidates that they may stand in: those of frames that are gone since are among them until the next whole walk.
+    left: FxHashSet<CandidateId>,
+    /// How many visits may leave the part out before the next whole walk.
+    skips: usize,
+    /// Frame pointer at which the last visit ended.
+    walked_to: usize,
+}
+
+/// A whole walk once in so many visits as it has this many frames: what it costs is spread over visits that cost about as much.
+const FRAMES_PER_SKIP: usize = 256;
+
+impl Default for Settled {
+    fn default() -> Settled {
+        Settled { from: usize::MAX, left: FxHashSet::default(), skips: 0, walked_to: usize::MAX }
+    }
 }
 
 /// Redirects the frames of a context that stand in invalid candidates.
 ///
 /// # Safety
-/// As for [`FrameWalk::new`]; nobody else visits the stack.
-pub(crate) unsafe fn visit(context: *const Context, map: &Snapshot, retired: &Retired) -> Visit {
+/// As for [`FrameWalk::new`]; nobody else visits the stack. `settled` is what the last visit of the same native stack left there.
+pub(crate) unsafe fn visit(
+    context: *const Context,
+    map: &Snapshot,
+    retired: &Retired,
+    settled: &mut Settled,
+) -> Visit {
     let mut visit = Visit::default();
+    let may_skip = settled.skips > 0;
+    let mut walked = 0;
+    settled.walked_to = usize::MAX;
+    let mut from = usize::MAX;
     // The last candidate and what is known of it: neighbours are often frames of one unit.
     let mut last: Option<(CandidateId, bool)> = None;
     // SAFETY: handed on.
     for frame in unsafe { FrameWalk::new(context, map) } {
+        if may_skip && frame.is_redirected && frame.frame_pointer >= settled.from {
+            settled.walked_to = frame.frame_pointer;
+            break;
+        }
+        walked += 1;
         let id = frame.candidate.id;
         let is_invalid = match last {
             Some((known, is_invalid)) if known == id => is_invalid,
             _ => {
                 let state = retired.get(&id).copied();
-                if state.is_some() && !visit.left.contains(&id) {
-                    visit.left.push(id);
+                if state.is_some() {
+                    visit.left.insert(id);
                 }
                 last = Some((id, state == Some(true)));
                 state == Some(true)
             }
         };
-        if is_invalid && !frame.is_redirected && redirect(&frame) {
+        let mut is_settled = frame.is_redirected || matches!(frame.site, FrameSite::Exit(_));
+        if is_invalid && !is_settled {
+            redirect(&frame);
             visit.redirected += 1;
+            is_settled = true;
         }
+        from = if is_settled { from.min(frame.frame_pointer) } else { usize::MAX };
     }
+    if settled.walked_to != usize::MAX {
+        settled.from = from.min(settled.walked_to);
+        settled.skips -= 1;
+        visit.left.extend(settled.left.iter().filter(|id| retired.contains_key(id)));
+    } else {
+        settled.from = from;
+        settled.skips = walked / FRAMES_PER_SKIP;
+    }
+    settled.left = visit.left.clone();
     visit
 }
 
@@ -106,13 +158,16 @@ fn unresolvable(candidate: &Candidate, site: u32) -> ! {
     ))
 }
 
-/// Stops the process if a frame of an invalid candidate would go on in it.
+/// Stops the process if a frame of an invalid candidate would go on in it, among those that the last visit walked.
 ///
 /// # Safety
 /// As for [`visit`].
-pub(crate) unsafe fn check(context: *const Context, map: &Snapshot, retired: &Retired) {
+pub(crate) unsafe fn check(context: *const Context, map: &Snapshot, retired: &Retired, settled: &Settled) {
     // SAFETY: handed on.
     for frame in unsafe { FrameWalk::new(context, map) } {
+        if frame.frame_pointer >= settled.walked_to {
+            break;
+        }
         let candidate = frame.candidate;
         if retired.get(&candidate.id) == Some(&true)
             && !frame.is_redirected

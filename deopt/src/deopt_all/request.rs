@@ -1,7 +1,7 @@
 //! A request from beginning to end, and how a runloop answers it.
 
 use super::handshake::Handshake;
-use super::redirect::{Visit, check, visit};
+use super::redirect::{Settled, Visit, check, visit};
 use super::{Assumptions, Report, Request, Retired, Which};
 use crate::candidate::CandidateId;
 use crate::code_map::Snapshot;
@@ -83,19 +83,50 @@ struct Visits {
     left: FxHashSet<CandidateId>,
 }
 
+/// What visits leave in a runloop.
+#[derive(Default)]
+pub(crate) struct Visited {
+    /// What the last one found.
+    found: Visit,
+    /// What the next one may leave out.
+    settled: Settled,
+}
+
+impl Visited {
+    /// A frame was redirected outside of visits.
+    pub(crate) fn forget_settled(&mut self) {
+        self.settled = Settled::default();
+    }
+}
+
+/// Stops the process if a frame of this runloop was missed.
+///
+/// # Safety
+/// As for [`visit_for`], which has visited it.
+unsafe fn check_visited(context: NonNull<Context>, map: &Snapshot, retired: &Retired) {
+    // SAFETY: as in `visit_for`.
+    unsafe {
+        let state = RunloopState::of(context.as_ptr());
+        let visited = (*state).visited.lock().unwrap_or_else(PoisonError::into_inner);
+        check(context.as_ptr(), map, retired, &visited.settled);
+    }
+}
+
 /// Visits one runloop, and says that it was visited.
 ///
 /// # Safety
 /// The context is registered and at a safepoint, and this thread alone visits it: it is its own, or has claimed it.
 unsafe fn visit_for(context: NonNull<Context>, map: &Snapshot, retired: &Retired, ticket: u64) {
-    // SAFETY: the stack stands still (the function's contract).
-    let found = unsafe { visit(context.as_ptr(), map, retired) };
     // SAFETY: a registered context's state; only parts that are made for sharing are touched.
-    unsafe {
-        let state = RunloopState::of(context.as_ptr());
-        *(*state).visit.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        (*state).handshake.answer(ticket);
+    let state = unsafe { RunloopState::of(context.as_ptr()) };
+    {
+        // SAFETY: as above.
+        let mut visited = unsafe { (*state).visited.lock().unwrap_or_else(PoisonError::into_inner) };
+        // SAFETY: the stack stands still (the function's contract).
+        visited.found = unsafe { visit(context.as_ptr(), map, retired, &mut visited.settled) };
     }
+    // SAFETY: as above.
+    unsafe { (*state).handshake.answer(ticket) };
 }
 
 /// Answers for all runloops of this thread, if somebody waits for it.
@@ -133,7 +164,7 @@ unsafe fn answer_slowly(isolate: &Isolate, ticket: u64) {
             unsafe {
                 visit_for(runloop.context, &map, &retired, ticket);
                 if isolate.protocol.is_checked.load(Ordering::Relaxed) {
-                    check(runloop.context.as_ptr(), &map, &retired);
+                    check_visited(runloop.context, &map, &retired);
                 }
             }
         }
@@ -314,9 +345,9 @@ impl Isolate {
         let mut visits = Visits { runloops: 0, frames: 0, retired, left: FxHashSet::default() };
         for runloop in self.runloops().iter() {
             // SAFETY: as above.
-            let visit = unsafe { &(*RunloopState::of(runloop.context.as_ptr())).visit };
-            let Visit { redirected, left } =
-                std::mem::take(&mut *visit.lock().unwrap_or_else(PoisonError::into_inner));
+            let visited = unsafe { &(*RunloopState::of(runloop.context.as_ptr())).visited };
+            let mut visited = visited.lock().unwrap_or_else(PoisonError::into_inner);
+            let Visit { redirected, left } = std::mem::take(&mut visited.found);
             visits.runloops += 1;
             visits.frames += redirected;
             visits.left.extend(left);
@@ -354,7 +385,7 @@ impl Isolate {
             let is_claimed = handshake.try_claim();
             if is_claimed || thread == me {
                 // SAFETY: claimed, or this thread's own.
-                unsafe { check(runloop.context.as_ptr(), &map, &retired) };
+                unsafe { check_visited(runloop.context, &map, &retired) };
             }
             if is_claimed {
                 handshake.release();

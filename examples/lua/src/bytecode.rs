@@ -179,7 +179,7 @@ pub enum Op {
     GreaterEqualInt,
     /// Call R[a] with b-1 arguments from R[a+1] (b == 0: to top); results to R[a..], c-1 of them (c == 0: all, sets top)
     Call,
-    /// return R[a](R[a+1..]); b as in `Call`. No `Return` follows it.
+    /// return R[a](R[a+1..]); b as in `Call`. A `Return` of all from R[a] on follows.
     TailCall,
     /// return R[a..], b-1 values (b == 0: to top); closes to-be-closed variables first when c != 0
     Return,

@@ -88,6 +88,8 @@ pub struct State {
     pub warnings: crate::lib::warn::Warnings,
     /// Whether some unit is being logged, or a hook is set: the observing run loop runs.
     pub logging: bool,
+    /// Whether everything is deoptimized at every so-many-th safepoint.
+    pub stressed: bool,
     /// Native stack addresses below this are reserved for what runs on top of compiled code.
     pub native_limit: usize,
 }
@@ -199,6 +201,7 @@ impl State {
             collector: Default::default(),
             warnings: Default::default(),
             logging: false,
+            stressed: false,
             native_limit: 0,
             output: Vec::new(),
             output_is_terminal: std::io::stdout().is_terminal(),

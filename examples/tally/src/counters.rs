@@ -7,6 +7,7 @@ use crate::machine::Machine;
 use crate::program::{Binary, Function, Op};
 use crate::value::Word;
 use std::cell::Cell;
+use surmise::deopt::deopt_all::{Reason, Report, Request, Which};
 use surmise::deopt::entry::EntryCell;
 use surmise::deopt::slots::SlotValue;
 use surmise::ir::function::Entry;
@@ -60,9 +61,27 @@ impl Machine {
     pub fn serve(&mut self) {
         let Some(connection) = &mut self.surmise else { return };
         connection.guard.take_poll();
-        connection.plug.service(&mut Functions(&self.functions));
+        let mut functions = Functions(&self.functions);
+        connection.plug.service(&mut functions);
         // SAFETY: the one runloop is here, and it reads addresses of code right before it enters it.
-        unsafe { connection.plug.isolate().reclaim() };
+        unsafe { connection.plug.reclaim() };
+    }
+
+    /// A place where compiled code may find itself thrown away: with `SURMISE_DEOPT_ALL_EVERY`, now and then it is.
+    pub fn stress_point(&mut self) {
+        let Some(connection) = &mut self.surmise else { return };
+        if connection.plug.is_stressed() {
+            // SAFETY: as above; `tally_call`, polls and calls of functions without code are all that get here.
+            unsafe { connection.plug.safepoint(&mut Functions(&self.functions)) };
+        }
+    }
+
+    /// Deoptimizes all compiled code of this machine. To be called where compiled code may find itself thrown away.
+    pub fn deopt_all(&mut self) -> Report {
+        let Some(connection) = &mut self.surmise else { return Report::default() };
+        let request = Request { which: Which::All, reason: Reason::Requested };
+        // SAFETY: the one runloop is here, and it reads addresses of code right before it enters it.
+        unsafe { connection.plug.deopt_all(request, &mut Functions(&self.functions)) }
     }
 
     /// A guess about a function failed: what its rebuilt frame does next is logged.

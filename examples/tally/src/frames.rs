@@ -75,12 +75,14 @@ impl Host for Machine {
         count: u64,
     ) -> Result<GuestResults, Thrown> {
         let result = self.call_from_compiled(self.index_of(window), count as usize);
+        self.stress_point();
         result.map(|result| GuestResults::word(result.0, 0)).map_err(|error| self.throw(error))
     }
 
     /// Somebody asked for the machine while compiled code ran: there is something to install or to throw away.
     fn poll(&mut self, _: &Runloop<Self>) -> Result<(), Thrown> {
         self.serve();
+        self.stress_point();
         Ok(())
     }
 }

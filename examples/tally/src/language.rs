@@ -113,7 +113,9 @@ unsafe extern "C" fn call(context: *mut Context, callee: *mut u8, count: u64, _w
     // SAFETY: called by compiled code.
     let result = unsafe {
         with_machine(context, |machine| {
-            machine.call_from_compiled(machine.index_of(callee) + 1, count as usize)
+            let result = machine.call_from_compiled(machine.index_of(callee) + 1, count as usize);
+            machine.stress_point();
+            result
         })
     };
     GuestResults::word(result.0, 0)

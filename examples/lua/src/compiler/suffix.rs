@@ -189,7 +189,11 @@ impl Generator<'_> {
                 }
             }
             Want::Results(c) => self.emit_abc(Op::Call, start, b, c),
-            Want::Return => self.emit_abc(Op::TailCall, start, b, 0),
+            Want::Return => {
+                self.emit_abc(Op::TailCall, start, b, 0);
+                // Compiled code keeps the frame: if it is rebuilt after the call, it still has to return the results.
+                self.emit_abc(Op::Return, start, 0, 0);
+            }
         }
         Ok(())
     }

@@ -258,6 +258,7 @@ impl State {
         };
         self.runloop.open_top = open_top;
         self.runloop.native_depth -= 1;
+        self.stress_point();
         result
     }
 }

@@ -1,6 +1,6 @@
 //! From the interpreter into compiled code, and what happens when a unit's counter runs out.
 
-use surmise::deopt::deopt_all::{Reason, Request, Which};
+use surmise::deopt::deopt_all::{Reason, Report, Request, Which};
 use surmise::deopt::host::GuestResults;
 use surmise::deopt::isolate::EntryPoint;
 use surmise::deopt::runloop::Outcome;
@@ -108,12 +108,39 @@ impl State {
         if self.surmise.as_ref().is_some_and(|connection| connection.is_paused) {
             return;
         }
-        self.with_connection(|plug, host| plug.service(host));
-        if let Some(connection) = &self.surmise {
+        self.with_connection(|plug, host| {
+            plug.service(host);
             // SAFETY: this thread's runloop is the isolate's only one, and it is at a safepoint: code addresses are read from
             // cells right before they are entered.
-            unsafe { connection.plug.isolate().reclaim() };
+            unsafe { plug.reclaim() };
+        });
+    }
+
+    /// Deoptimizes all compiled code of this state that a request concerns, wherever its frames are.
+    ///
+    /// To be called where guest code could run: by natives, between calls from Rust.
+    pub fn deopt_all(&mut self, request: Request) -> Report {
+        // SAFETY: this thread's runloop is the isolate's only one. Compiled code calls nothing that gets here but functions that
+        // may run guest code, and addresses of code are read right before they are entered.
+        let report = self.with_connection(|plug, host| unsafe { plug.deopt_all(request, host) });
+        report.unwrap_or_default()
+    }
+
+    /// A safepoint at which guest code could run. Under stress, everything is deoptimized at every so-many-th one.
+    #[inline(always)]
+    pub fn stress_point(&mut self) {
+        if self.stressed {
+            self.stress();
         }
+    }
+    #[cold]
+    #[inline(never)]
+    fn stress(&mut self) {
+        if self.surmise.as_ref().is_some_and(|connection| connection.is_paused) {
+            return;
+        }
+        // SAFETY: as in `deopt_all`.
+        self.with_connection(|plug, host| unsafe { plug.safepoint(host) });
     }
 
     /// Has what the current frame does next logged: it was rebuilt because a guess failed.

@@ -186,7 +186,10 @@ impl Host for State {
         unsafe {
             let results = (*entry).base.sub(1);
             match run_loop(self, entry) {
-                Ok(count) => Ok(guest_results(results, count)),
+                Ok(count) => {
+                    self.stress_point();
+                    Ok(guest_results(results, count))
+                }
                 Err(Throw) => Err(Thrown),
             }
         }
@@ -206,7 +209,10 @@ impl Host for State {
                 return Err(Thrown);
             }
             match run_loop(self, entry) {
-                Ok(count) => Ok(guest_results(function, count)),
+                Ok(count) => {
+                    self.stress_point();
+                    Ok(guest_results(function, count))
+                }
                 Err(Throw) => Err(Thrown),
             }
         }
@@ -214,6 +220,7 @@ impl Host for State {
 
     fn poll(&mut self, runloop: &Runloop<Self>) -> Result<(), Thrown> {
         self.serve();
+        self.stress_point();
         // SAFETY: this is a poll.
         unsafe { self.clear_newest_window() };
         if self.heap.requested != 0 {

@@ -118,6 +118,7 @@ impl State {
             guard.set_forced_failure_countdown(every);
         }
         let plug = Plug::new(service.connect(), isolate);
+        self.stressed = plug.is_stressed();
         self.surmise = Some(Box::new(Connection {
             plug,
             guard,

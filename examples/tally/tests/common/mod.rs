@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use surmise::config::{Backend, Config};
+use surmise::lower::Redirection;
 use surmise_tally::assemble::assemble;
 use surmise_tally::run::{Statistics, run};
 
@@ -45,6 +46,17 @@ pub fn modes() -> Vec<(&'static str, Config)> {
         (
             "the same, and every 7th guard fails",
             Config { nursery: Some(256), deopt_every: Some(7), ..at_once() },
+        ),
+        ("everything thrown away at every safepoint", Config { deopt_all_every: Some(1), ..at_once() }),
+        (
+            "the same at every 3rd by marks, every 7th guard fails, many collections",
+            Config {
+                deopt_all_every: Some(3),
+                redirection: Redirection::Mark,
+                deopt_every: Some(7),
+                nursery: Some(256),
+                ..at_once()
+            },
         ),
         ("no specialization", Config { disabled_passes: vec!["specialize".to_owned()], ..at_once() }),
         ("portable", Config { backend: Backend::Portable, ..at_once() }),

@@ -155,7 +155,10 @@ pub unsafe fn guest(
         guarded(context, || {
             let state = state_of(context);
             let result = match with_frame(context, state, window, work) {
-                Ok(value) => keep(context, state, window, value),
+                Ok(value) => {
+                    state.stress_point();
+                    keep(context, state, window, value)
+                }
                 Err(Throw) => Err(Throw),
             };
             leave(state, result)
