@@ -63,9 +63,13 @@ impl State {
                 base.add(register.0 as usize).write(value(boxed));
             }
             let mut pc = (*prototype).code.as_ptr().add(image.resume().pc.0 as usize);
-            // A `Return` that has closed variables runs again.
-            if image.resume().when == When::After && (*pc).op != Op::Return {
-                pc = pc.add(1);
+            if image.resume().when == When::After {
+                pc = match (*pc).op {
+                    // One that has closed variables runs again.
+                    Op::Return => pc,
+                    Op::ForGenericPrepare => pc.offset(1 + (*pc).d as isize),
+                    _ => pc.add(1),
+                };
             }
             if existing {
                 (*self.runloop.frame).pc = pc;
@@ -111,6 +115,8 @@ impl State {
                 Op::Equal
                 | Op::Less
                 | Op::LessEqual
+                | Op::EqualConstant
+                | Op::EqualInt
                 | Op::LessInt
                 | Op::LessEqualInt
                 | Op::GreaterInt
