@@ -502,6 +502,10 @@ impl Isolate {
     pub fn candidates(&self) -> Vec<Arc<Candidate>> {
         self.contents().installed.values().map(|installed| installed.loaded.candidate().clone()).collect()
     }
+    /// How many runloops are registered.
+    pub fn runloop_count(&self) -> usize {
+        self.runloops().len()
+    }
     /// How many candidates are retired and not reclaimed.
     pub fn retired_count(&self) -> usize {
         self.contents().retired.len()

@@ -135,6 +135,23 @@ impl Assembler {
         self.bytes(&[0; 4]);
         self.code.len() - 4
     }
+    /// Where the next instruction will be.
+    pub fn position(&self) -> usize {
+        self.code.len()
+    }
+    /// `jmp` back to a position.
+    pub fn jump_back(&mut self, to: usize) -> &mut Assembler {
+        let distance = to as i32 - (self.code.len() as i32 + 5);
+        self.bytes(&[0xe9]).bytes(&distance.to_le_bytes())
+    }
+    /// Calls the poll stub if somebody has asked for it.
+    pub fn poll_if_asked(&mut self, roots: &[(i16, RootKind)]) -> &mut Assembler {
+        // cmp dword ptr [rdi + poll], 0; je behind
+        self.load_home(RDI, CONTEXT).bytes(&[0x83, 0xbf]).bytes(&offsets::POLL.to_le_bytes());
+        self.bytes(&[0, 0x0f, 0x84, 0, 0, 0, 0]);
+        let jump = self.code.len() - 4;
+        self.poll(roots).bind(jump)
+    }
     /// Jumps lead here.
     pub fn bind(&mut self, jump: usize) -> &mut Assembler {
         let distance = (self.code.len() - (jump + 4)) as u32;

@@ -177,6 +177,7 @@ impl TestHost {
         let isolate = unsafe { Isolate::new(&space, &language, &[("callback", callback as *const u8)]) };
         TestHost::of(isolate.expect("all externs have addresses"))
     }
+    /// A further runloop of an isolate, on this thread.
     pub fn of(isolate: Arc<Isolate>) -> (RunloopGuard<TestHost>, TestHost) {
         let host = TestHost {
             isolate: isolate.clone(),

@@ -1,1 +1,302 @@
-//! Several threads in one isolate.
+//! Several threads in one isolate, and isolates on many threads that share code.
+
+use crate::assembler::*;
+use crate::deopt_all::{METHODS, Method, asking, everything, interpreting, sum};
+use crate::exit::{header, located};
+use crate::host::*;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::time::{Duration, Instant};
+use surmise_deopt::candidate::CandidateImage;
+use surmise_deopt::deopt_all::{Reason, Report};
+use surmise_deopt::entry::EntryCell;
+use surmise_deopt::host::GuestResults;
+use surmise_deopt::isolate::Isolate;
+use surmise_deopt::loaded::CodeSpace;
+use surmise_deopt::runloop::Outcome;
+use surmise_deopt::slots::SlotValue;
+use surmise_deopt::table::{Boxing, Place, RootKind};
+use surmise_ir::entity::UnitId;
+use surmise_ir::frame_state::When;
+use surmise_ir::language::Recipe;
+
+/// What the busy unit's slot holds.
+const SLOT: u64 = 0x5107;
+
+/// Counts its argument down to zero, with a poll in each round, and reads its slot each time; gives the last thing that it read.
+fn busy(method: Method, unit: UnitId) -> CandidateImage {
+    let mut code = match method {
+        Method::Return => Assembler::new(),
+        Method::Mark => Assembler::marked(),
+    };
+    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
+    code.slots_base(RSI).store_home(RSI, -7);
+    let round = code.position();
+    code.poll_if_asked(&[(-6, RootKind::Any)]);
+    code.load_home(RSI, -7).load(RDX, RSI, 8).store_home(RDX, -8);
+    let done = code.jump_if_zero(-5);
+    code.load_home(RAX, -5).add(RAX, -1).store_home(RAX, -5).jump_back(round);
+    code.bind(done).load_home(RDX, -8).constant(RAX, INT).return_();
+    let entries = [located(0, Boxing::Whole, Place::Frame(-6)), located(0, Boxing::Whole, Place::Frame(-5))];
+    code.landing_pad(0).landing_exit(&[(header(unit, 0, When::Before, 2, 0), &entries)]);
+    code.finish("busy", unit, &[Recipe { class: 0, words: [0, 0] }])
+}
+
+fn install(isolate: &Isolate, image: CandidateImage) {
+    // SAFETY: the image is what it says; its slot is no object.
+    unsafe { isolate.install(image, &mut |_| Some(SlotValue::word(SLOT))) }.expect("it is installed");
+}
+
+/// A unit of an isolate that outlives the test.
+fn cell_of(isolate: &Isolate, unit: UnitId) -> &'static EntryCell {
+    let cell: &'static EntryCell = Box::leak(Box::new(EntryCell::new()));
+    // SAFETY: the cell lives for ever.
+    unsafe { isolate.register_unit(unit, std::ptr::NonNull::from(cell)) };
+    cell
+}
+
+fn isolate_of(space: &Arc<CodeSpace>) -> Arc<Isolate> {
+    // SAFETY: nothing that is compiled here calls the extern.
+    unsafe { Isolate::new(space, &language(), &[("callback", std::ptr::null())]) }.expect("an isolate")
+}
+
+/// Runs the busy unit until it is told to stop. Returns how often it was run, and how often its frame went on in the interpreter.
+fn run_busily(isolate: Arc<Isolate>, cell: &'static EntryCell, is_over: &AtomicBool) -> (usize, usize) {
+    let (runloop, mut host) = TestHost::of(isolate);
+    host.poll = Some(Box::new(|_, _| Ok(())));
+    // The cell may be empty by the time its code is read.
+    host.call_unit = Some(Box::new(|_, _, _, _| Ok(GuestResults::pair(INT as u32, SLOT, 0))));
+    let (mut runs, mut rebuilt) = (0, 0);
+    while !is_over.load(Ordering::Relaxed) {
+        runloop.take_poll();
+        if !cell.is_compiled() {
+            std::thread::yield_now();
+            continue;
+        }
+        host.set(1, int(20_000));
+        runs += 1;
+        match host.enter(&runloop, cell, 1, 1) {
+            Outcome::Returned(words) => assert_eq!(words, [INT, SLOT]),
+            Outcome::Resumed => {
+                rebuilt += 1;
+                let left = host.committed.pop().expect("a frame").0[0].registers[0].1;
+                assert!(left.payload() <= 20_000);
+            }
+            Outcome::Thrown => panic!("nothing throws"),
+        }
+    }
+    (runs, rebuilt)
+}
+
+/// Requests from this thread against so many busy ones; what each took.
+fn requests(threads: usize, count: usize, method: Method) -> Vec<Duration> {
+    let space = CodeSpace::new(1 << 20).expect("an arena");
+    let isolate = isolate_of(&space);
+    isolate.set_checked(true);
+    let cell = cell_of(&isolate, UnitId(1));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..threads)
+        .map(|_| {
+            let (isolate, is_over) = (isolate.clone(), is_over.clone());
+            std::thread::spawn(move || run_busily(isolate, cell, &is_over))
+        })
+        .collect();
+    while isolate.runloop_count() < threads {
+        std::thread::yield_now();
+    }
+    let mut times = Vec::new();
+    let mut frames = 0;
+    for _ in 0..count {
+        install(&isolate, busy(method, UnitId(1)));
+        std::thread::sleep(Duration::from_micros(200));
+        // SAFETY: this thread has no runloop here.
+        let report = unsafe { isolate.deopt_all(everything()) };
+        assert_eq!((report.candidates, report.runloops), (1, threads));
+        assert!(report.frames <= threads && !cell.is_compiled());
+        frames += report.frames;
+        times.push(report.time);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let (mut runs, mut rebuilt) = (0, 0);
+    for worker in workers {
+        let (r, b) = worker.join().expect("no thread panics");
+        runs += r;
+        rebuilt += b;
+    }
+    assert_eq!(
+        frames, rebuilt,
+        "each redirected frame goes on in the interpreter, and no other one; {runs} runs"
+    );
+    // SAFETY: no runloop is left.
+    unsafe { isolate.reclaim() };
+    assert_eq!(space.statistics().blocks, 0);
+    times.sort();
+    times
+}
+
+#[test]
+fn busy_threads_answer_at_their_polls() {
+    for method in METHODS {
+        for threads in [1, 2, 5] {
+            requests(threads, 60, method);
+        }
+    }
+}
+
+#[test]
+fn threads_that_ask_at_once_wait_for_each_other_and_not_for_ever() {
+    let space = CodeSpace::new(1 << 20).expect("an arena");
+    let isolate = isolate_of(&space);
+    let cell = cell_of(&isolate, UnitId(1));
+    const THREADS: usize = 4;
+    let (start, asked) = (Arc::new(Barrier::new(THREADS)), Arc::new(AtomicUsize::new(0)));
+    let workers: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (isolate, start, asked) = (isolate.clone(), start.clone(), asked.clone());
+            std::thread::spawn(move || {
+                let (runloop, mut host) = TestHost::of(isolate.clone());
+                host.poll = Some(Box::new(|_, _| Ok(())));
+                host.call_unit = Some(Box::new(|_, _, _, _| Ok(GuestResults::default())));
+                start.wait();
+                for round in 0..200 {
+                    if round % 3 == 0 {
+                        install(&isolate, busy(Method::Return, UnitId(1)));
+                    }
+                    host.set(1, int(50));
+                    // With several candidates installed, none is in the cell.
+                    if cell.is_compiled() {
+                        host.enter(&runloop, cell, 1, 1);
+                        host.committed.clear();
+                    }
+                    // SAFETY: outside of compiled code, and the cell is read anew.
+                    let report: Report = unsafe { isolate.deopt_all(everything()) };
+                    asked.fetch_add(usize::from(report.candidates > 0), Ordering::Relaxed);
+                }
+                // Others may still ask.
+                // SAFETY: outside of compiled code.
+                unsafe { runloop.leave() };
+                start.wait();
+                runloop.come_back();
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().expect("no thread panics");
+    }
+    assert!(asked.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn a_thread_in_native_code_is_visited_where_it_stands() {
+    for method in METHODS {
+        let (tell, hear) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let worker = std::thread::spawn(move || {
+            let (runloop, mut host) = TestHost::new();
+            host.isolate.set_checked(true);
+            let (cell, _) = host.unit(UnitId(0));
+            host.install(asking(method, UnitId(0)));
+            interpreting(&mut host);
+            tell.send(host.isolate.clone()).expect("the test listens");
+            host.callback = Some(Box::new(move |_, runloop, argument| {
+                // SAFETY: in a function that may run guest code.
+                unsafe { runloop.leave() };
+                tell.send(runloop.isolate().clone()).expect("the test listens");
+                wait.recv().expect("the test goes on");
+                runloop.come_back();
+                Ok(argument * 3)
+            }));
+            let result = sum(&mut host, &runloop, cell, 1, 5);
+            (result, host.committed.len())
+        });
+        hear.recv().expect("the isolate");
+        let isolate = hear.recv().expect("the thread is away");
+        // SAFETY: this thread has no runloop here.
+        let report = unsafe { isolate.deopt_all(everything()) };
+        assert_eq!((report.frames, report.candidates, report.runloops), (1, 1, 1), "{method:?}");
+        assert!(report.time < Duration::from_secs(5));
+        go_on.send(()).expect("the thread waits");
+        assert_eq!(worker.join().expect("it does not panic"), (Ok(16), 1));
+    }
+}
+
+#[test]
+fn everywhere_is_every_isolate() {
+    let space = CodeSpace::new(1 << 20).expect("an arena");
+    let image = busy(Method::Return, UnitId(1));
+    // SAFETY: the image is what it says.
+    let loaded = unsafe { space.load(image, &language()) }.expect("it is loaded");
+    let isolates: Vec<_> = (0..3).map(|_| isolate_of(&space)).collect();
+    let cells: Vec<_> = isolates.iter().map(|isolate| cell_of(isolate, UnitId(1))).collect();
+    for isolate in &isolates {
+        // SAFETY: as above; the slot is no object.
+        unsafe { isolate.install_loaded(&loaded, &mut |_| Some(SlotValue::word(SLOT))) }
+            .expect("it is installed");
+    }
+    let id = loaded.candidate().id();
+    // SAFETY: no runloop is registered.
+    let report = unsafe { isolates[1].deopt_all(everything()) };
+    assert_eq!((report.candidates, report.reclaimed), (1, 1));
+    assert_eq!(cells.iter().map(|cell| cell.is_compiled()).collect::<Vec<_>>(), [true, false, true]);
+    assert!(
+        isolates[1].effective_slots().get(id.0).is_null()
+            && !isolates[2].effective_slots().get(id.0).is_null()
+    );
+    drop(loaded);
+    // SAFETY: as above.
+    assert_eq!(unsafe { space.deopt_everywhere(Reason::Requested) }.candidates, 2);
+    assert_eq!(space.statistics().blocks, 0);
+}
+
+/// Run with `cargo test --release -p surmise-deopt --test native threads::costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn costs() {
+    let at = |times: &[Duration], part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
+    for threads in [1, 2, 8] {
+        let times = requests(threads, 1000, Method::Return);
+        println!("{threads} busy threads: median {:?}, 99 of 100 under {:?}", at(&times, 50), at(&times, 99));
+    }
+    // Isolates whose threads are all away.
+    let space = CodeSpace::new(1 << 20).expect("an arena");
+    let isolates: Vec<_> = (0..64).map(|_| isolate_of(&space)).collect();
+    let is_over = Arc::new(Barrier::new(65));
+    let started = Arc::new(Barrier::new(65));
+    let workers: Vec<_> = (isolates.iter().cloned())
+        .map(|isolate| {
+            let (started, is_over) = (started.clone(), is_over.clone());
+            std::thread::spawn(move || {
+                let (runloop, _host) = TestHost::of(isolate);
+                // SAFETY: outside of compiled code.
+                unsafe { runloop.leave() };
+                started.wait();
+                is_over.wait();
+                runloop.come_back();
+            })
+        })
+        .collect();
+    started.wait();
+    for isolate in &isolates {
+        cell_of(isolate, UnitId(1));
+    }
+    let mut times: Vec<Duration> = (0..200)
+        .map(|_| {
+            isolates.iter().for_each(|isolate| install(isolate, busy(Method::Return, UnitId(1))));
+            // SAFETY: this thread has no runloop here.
+            unsafe { space.deopt_everywhere(Reason::Requested) }.time
+        })
+        .collect();
+    times.sort();
+    println!("64 isolates away: median {:?}, 99 of 100 under {:?}", at(&times, 50), at(&times, 99));
+    is_over.wait();
+    workers.into_iter().for_each(|worker| worker.join().expect("no thread panics"));
+    // Going into native code and back.
+    let (runloop, _host) = TestHost::new();
+    let start = Instant::now();
+    for _ in 0..10_000_000 {
+        // SAFETY: outside of compiled code.
+        unsafe { runloop.leave() };
+        runloop.come_back();
+    }
+    println!("into native code and back: {:.1} ns", start.elapsed().as_nanos() as f64 / 1e7);
+}
