@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 use surmise::ir::generate::Random;
 use surmise::passes::PASSES;
-use surmise_tests::{INTERPRETER, MODES, Mode, REFERENCE, SMALL_MODES, difference, differences, programs, reference, run};
+use surmise_tests::{
+    INTERPRETER, MODES, Mode, REFERENCE, SMALL_MODES, difference, differences, programs, reference, run,
+};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_lua-under-test");
 const LIMIT: Duration = Duration::from_secs(120);

@@ -6,7 +6,7 @@
 
 use super::{Map, Phase, Plug, PlugHost};
 use std::sync::Arc;
-use surmise_deopt::candidate::{CandidateId, CandidateImage};
+use surmise_deopt::candidate::{CandidateId, Image};
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Reason, Report, Request, Which};
 use surmise_ir::function::Entry;
 
@@ -21,7 +21,7 @@ pub(super) struct Stress {
     every: u32,
     left: u32,
     /// What is installed, to be installed again.
-    images: rustc_hash::FxHashMap<CandidateId, Arc<CandidateImage>>,
+    images: rustc_hash::FxHashMap<CandidateId, Arc<Image>>,
 }
 
 impl Stress {
@@ -140,11 +140,7 @@ impl Plug {
     }
 
     /// Installs an image in this isolate.
-    pub(super) fn install(
-        &mut self,
-        image: Arc<CandidateImage>,
-        host: &mut dyn PlugHost,
-    ) -> Option<CandidateId> {
+    pub(super) fn install(&mut self, image: Arc<Image>, host: &mut dyn PlugHost) -> Option<CandidateId> {
         let kept = self.stress.is_some().then(|| image.clone());
         let image = Arc::unwrap_or_clone(image);
         // SAFETY: the image comes from our own lowering for the isolate's language; this is the isolate's thread at a safepoint;
