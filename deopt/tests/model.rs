@@ -22,6 +22,17 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::thread;
 
+/// Reads a watched cell.
+fn read(cell: &UnsafeCell<u32>) -> u32 {
+    // SAFETY: the checker stops the test if another thread may write the cell now.
+    cell.with(|value| unsafe { *value })
+}
+/// Writes a watched cell.
+fn write(cell: &UnsafeCell<u32>, new: u32) {
+    // SAFETY: the checker stops the test if another thread may use the cell now.
+    cell.with_mut(|value| unsafe { *value = new });
+}
+
 /// A runloop with a stack of one frame: it is redirected or not.
 struct Runloop {
     handshake: Handshake,
@@ -63,20 +74,14 @@ impl Isolate {
         if self.cell.load(Ordering::Acquire) == 0 {
             return false;
         }
-        // SAFETY: watched by the checker, as are all accesses to cells below.
-        self.runloop.frame.with_mut(|frame| unsafe { *frame = RUNS });
-        self.slots.with(|slots| assert_eq!(unsafe { *slots }, 7, "slots are read after they were given up"));
+        write(&self.runloop.frame, RUNS);
+        assert_eq!(read(&self.slots), 7, "slots are read after they were given up");
         true
     }
     /// A visit: what `redirect.rs` does.
     fn visit(&self, ticket: u64) {
-        if self.invalid.load(Ordering::Acquire) == 1 {
-            // SAFETY: see `call`.
-            self.runloop.frame.with_mut(|frame| unsafe {
-                if *frame == RUNS {
-                    *frame = REDIRECTED;
-                }
-            });
+        if self.invalid.load(Ordering::Acquire) == 1 && read(&self.runloop.frame) == RUNS {
+            write(&self.runloop.frame, REDIRECTED);
         }
         self.runloop.handshake.answer(ticket);
     }
@@ -88,8 +93,7 @@ impl Isolate {
                 self.visit(ticket);
             }
         }
-        // SAFETY: see `call`.
-        self.runloop.frame.with(|frame| unsafe { *frame == RUNS })
+        read(&self.runloop.frame) == RUNS
     }
     /// The requester's side, from the first phase to the last.
     fn deopt_all(&self) {
@@ -106,8 +110,7 @@ impl Isolate {
                 thread::yield_now();
             }
         }
-        // SAFETY: see `call`.
-        self.slots.with_mut(|slots| unsafe { *slots = 0 });
+        write(&self.slots, 0);
     }
 }
 
@@ -126,8 +129,7 @@ fn a_running_thread_answers_at_its_poll_before_slots_are_given_up() {
         let requester = thread::spawn(move || requester.deopt_all());
         if isolate.call() && isolate.poll() {
             // It goes on in the candidate: its slots are there.
-            // SAFETY: see `Isolate::call`.
-            isolate.slots.with(|slots| assert_eq!(unsafe { *slots }, 7));
+            assert_eq!(read(&isolate.slots), 7);
         }
         // It goes away, unless it has answered.
         isolate.runloop.handshake.leave();
@@ -148,8 +150,7 @@ fn a_thread_that_is_away_is_visited_and_sees_it_when_it_comes_back() {
         isolate.runloop.handshake.come_back();
         let goes_on = isolate.poll();
         if was_entered && goes_on {
-            // SAFETY: see `Isolate::call`.
-            isolate.slots.with(|slots| assert_eq!(unsafe { *slots }, 7));
+            assert_eq!(read(&isolate.slots), 7);
         }
         isolate.runloop.handshake.leave();
         requester.join().unwrap();
@@ -181,8 +182,7 @@ fn two_requesters_never_visit_at_once() {
         let claim = |isolate: Arc<Isolate>| {
             move || {
                 if isolate.runloop.handshake.try_claim() {
-                    // SAFETY: see `Isolate::call`.
-                    isolate.runloop.frame.with_mut(|frame| unsafe { *frame += 1 });
+                    write(&isolate.runloop.frame, read(&isolate.runloop.frame) + 1);
                     isolate.runloop.handshake.release();
                 }
             }
@@ -190,8 +190,7 @@ fn two_requesters_never_visit_at_once() {
         let first = thread::spawn(claim(isolate.clone()));
         let second = thread::spawn(claim(isolate.clone()));
         isolate.runloop.handshake.come_back();
-        // SAFETY: see `Isolate::call`.
-        isolate.runloop.frame.with_mut(|frame| unsafe { *frame += 1 });
+        write(&isolate.runloop.frame, read(&isolate.runloop.frame) + 1);
         first.join().unwrap();
         second.join().unwrap();
     });
