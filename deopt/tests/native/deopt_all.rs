@@ -34,7 +34,7 @@ fn image(
     if method == Method::Portable { portable().into() } else { native().into() }
 }
 
-fn assembler(method: Method) -> Assembler {
+pub fn assembler(method: Method) -> Assembler {
     match method {
         Method::Return => Assembler::new(),
         Method::Mark => Assembler::marked(),

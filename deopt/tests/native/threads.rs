@@ -1,7 +1,7 @@
 //! Several threads in one isolate, and isolates on many threads that share code.
 
 use crate::assembler::*;
-use crate::deopt_all::{METHODS, Method, asking, everything, interpreting, sum};
+use crate::deopt_all::{Method, asking, assembler, everything, interpreting, sum};
 use crate::exit::{header, located};
 use crate::host::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,15 +20,14 @@ use surmise_ir::entity::UnitId;
 use surmise_ir::frame_state::When;
 use surmise_ir::language::Recipe;
 
+/// The ways to redirect machine code's frames.
+const MACHINE_CODE: [Method; 2] = [Method::Return, Method::Mark];
 /// What the busy unit's slot holds.
 const SLOT: u64 = 0x5107;
 
 /// Counts its argument down to zero, with a poll in each round, and reads its slot each time; gives the last thing that it read.
 fn busy(method: Method, unit: UnitId) -> CandidateImage {
-    let mut code = match method {
-        Method::Return => Assembler::new(),
-        Method::Mark => Assembler::marked(),
-    };
+    let mut code = assembler(method);
     code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
     code.slots_base(RSI).store_home(RSI, -7);
     let round = code.position();
@@ -136,7 +135,7 @@ fn requests(threads: usize, count: usize, method: Method) -> Vec<Duration> {
 
 #[test]
 fn busy_threads_answer_at_their_polls() {
-    for method in METHODS {
+    for method in MACHINE_CODE {
         for threads in [1, 2, 5] {
             requests(threads, 60, method);
         }
@@ -188,7 +187,7 @@ fn threads_that_ask_at_once_wait_for_each_other_and_not_for_ever() {
 
 #[test]
 fn a_thread_in_native_code_is_visited_where_it_stands() {
-    for method in METHODS {
+    for method in MACHINE_CODE {
         let (tell, hear) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
         let worker = std::thread::spawn(move || {
