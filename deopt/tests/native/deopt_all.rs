@@ -412,3 +412,45 @@ fn a_deep_recursion_is_redirected() {
         thread.expect("a thread").join().expect("the recursion comes back");
     }
 }
+
+/// Run with `cargo test --release -p surmise-deopt --test native deopt_all::costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn costs() {
+    fn best(depth: usize) -> (f64, f64) {
+        let (runloop, mut host) = TestHost::new();
+        host.stack = vec![0; (depth + 8) * 4].into();
+        let (cell, _) = host.unit(UnitId(1));
+        let (mut request, mut nothing) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..50 {
+            host.install(recursive(Method::Return, UnitId(1), cell));
+            let (send, receive) = std::sync::mpsc::channel();
+            host.callback = Some(Box::new(move |host, _, _| {
+                let report = deopt_all(host);
+                assert_eq!(report.frames, depth + 1);
+                let idle = deopt_all(host);
+                send.send((report.time, idle.time)).expect("somebody listens");
+                Err(Thrown)
+            }));
+            host.set(1, int(depth as i64));
+            assert_eq!(host.enter(&runloop, cell, 1, 1), Outcome::Thrown);
+            let (time, idle) = receive.recv().expect("it was measured");
+            request = request.min(time.as_nanos() as f64);
+            nothing = nothing.min(idle.as_nanos() as f64);
+            // SAFETY: no runloop is active.
+            unsafe { host.isolate.reclaim() };
+        }
+        (request, nothing)
+    }
+    let work = || {
+        for depth in [10, 100, 1_000, 10_000] {
+            let (request, nothing) = best(depth);
+            let each = request / (depth + 1) as f64;
+            println!(
+                "{depth:6} frames: {request:9.0} ns, {each:5.1} ns a frame; a request that concerns nothing: {nothing:.0} ns"
+            );
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work);
+    thread.expect("a thread").join().expect("it comes to its end");
+}
