@@ -1,6 +1,7 @@
 //! What the tests share: running Lua programs in the modes in which Surmise must not change what they print.
 #![deny(unsafe_code)]
 
+pub mod conformance;
 pub mod filetest;
 pub mod native;
 pub mod random;

@@ -1,0 +1,151 @@
+//! The conformance suite of deoptimization of everything, for any host.
+//!
+//! A host is a [`Subject`]: it has a program for each named test that its language can express, and runs it in a [`Setting`]. Every
+//! program is run at each depth of callbacks, in both backends, redirected in every way, with everything thrown away at every, or
+//! every third, safepoint; it has to give what it gives in the interpreter, and compiled frames have to have been left by it.
+//!
+//! [`conformance!`](crate::conformance!) makes a test program of it, which prints the matrix.
+
+use std::fmt::Write as _;
+
+/// The orders of events that have to be right.
+pub const TESTS: &[&str] = &[
+    "top_after_a_callback",
+    "returns_at_once",
+    "fails_a_guard_next",
+    "errors_through_it",
+    "to_be_closed",
+    "twice_and_nested",
+    "results_of_every_kind",
+    "tail_calls",
+    "variable_arguments",
+    "loop_entries",
+    "deep_recursion",
+    // For languages with less in them.
+    "recursion",
+    "calls",
+    "kinds_that_change",
+    "errors",
+    "texts",
+];
+/// Through how many native functions guest code is called.
+pub const DEPTHS: std::ops::RangeInclusive<u32> = 0..=3;
+
+/// A way to run a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name: a column of the matrix.
+    pub name: &'static str,
+    /// Run by the portable backend.
+    pub is_portable: bool,
+    /// Frames are redirected by their marks.
+    pub by_marks: bool,
+    /// Every so-many-th safepoint deoptimizes everything.
+    pub every: u32,
+    /// With the smallest nursery.
+    pub collects_often: bool,
+}
+
+/// All ways.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "native, return, 1",
+        is_portable: false,
+        by_marks: false,
+        every: 1,
+        collects_often: false,
+    },
+    Setting {
+        name: "native, return, 3",
+        is_portable: false,
+        by_marks: false,
+        every: 3,
+        collects_often: true,
+    },
+    Setting { name: "native, mark, 1", is_portable: false, by_marks: true, every: 1, collects_often: true },
+    Setting { name: "native, mark, 3", is_portable: false, by_marks: true, every: 3, collects_often: false },
+    Setting { name: "portable, 1", is_portable: true, by_marks: true, every: 1, collects_often: false },
+    Setting { name: "portable, 3", is_portable: true, by_marks: true, every: 3, collects_often: true },
+];
+
+/// What a run gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// What it printed, and how it ended.
+    pub text: String,
+    /// How many compiled frames were left because they were invalid.
+    pub left: u64,
+}
+
+/// A host under test.
+pub trait Subject {
+    /// Its name.
+    const NAME: &'static str;
+    /// Its program for a test, if its language can express that.
+    fn program(test: &str) -> Option<String>;
+    /// Runs a program at a depth of callbacks; without a setting in the interpreter.
+    ///
+    /// # Errors
+    /// Why it could not be run.
+    fn run(program: &str, depth: u32, setting: Option<&Setting>) -> Result<Outcome, String>;
+}
+
+/// Runs the suite on a host. Returns the matrix, and what went wrong.
+pub fn check<S: Subject>() -> (String, Vec<String>) {
+    let (mut matrix, mut failures) =
+        (format!("{}: compiled frames left, at callback depths 0 to 3\n", S::NAME), Vec::new());
+    let _ = write!(matrix, "{:24}", "");
+    for setting in SETTINGS {
+        let _ = write!(matrix, "{:>20}", setting.name);
+    }
+    matrix.push('\n');
+    for test in TESTS {
+        let Some(program) = S::program(test) else { continue };
+        let _ = write!(matrix, "{test:24}");
+        for setting in SETTINGS {
+            let (cell, problems) = check_cell::<S>(&program, setting);
+            let _ = write!(matrix, "{cell:>20}");
+            failures.extend(
+                problems.iter().map(|problem| format!("{}, {test}, {}: {problem}", S::NAME, setting.name)),
+            );
+        }
+        matrix.push('\n');
+    }
+    (matrix, failures)
+}
+
+fn check_cell<S: Subject>(program: &str, setting: &Setting) -> (String, Vec<String>) {
+    let (mut left, mut problems) = (0, Vec::new());
+    for depth in DEPTHS {
+        match (S::run(program, depth, None), S::run(program, depth, Some(setting))) {
+            (Ok(expected), Ok(found)) if expected.text == found.text => left += found.left,
+            (Ok(expected), Ok(found)) => {
+                problems.push(format!("depth {depth}: expected {:?}, got {:?}", expected.text, found.text))
+            }
+            (Err(problem), _) | (_, Err(problem)) => problems.push(format!("depth {depth}: {problem}")),
+        }
+    }
+    if problems.is_empty() && left == 0 {
+        problems.push("no compiled frame was left: the test shows nothing".to_owned());
+    }
+    (if problems.is_empty() { left.to_string() } else { "WRONG".to_owned() }, problems)
+}
+
+/// The main function of a test program that runs the suite on hosts.
+#[macro_export]
+macro_rules! conformance {
+    ($($subject:ty),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            let mut failures = Vec::new();
+            $(
+                let (matrix, problems) = $crate::conformance::check::<$subject>();
+                println!("{matrix}");
+                failures.extend(problems);
+            )+
+            for failure in &failures {
+                println!("{failure}");
+            }
+            if failures.is_empty() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+        }
+    };
+}
