@@ -514,8 +514,13 @@ impl<'a> Machine<'a> {
         let target = data.targets.get(way).ok_or_else(|| Halt::Fault("no such target".to_owned()))?;
         let params = &self.function.blocks[target.block].params;
         // All values are read before any is set: a loop may pass its parameters in another order.
-        let values: SmallVec<[Datum; 4]> =
-            target.args.iter().map(|&arg| self.value(arg)).collect::<Result<_, _>>()?;
+        let mut values = SmallVec::<[Datum; 4]>::new();
+        for &arg in &target.args {
+            match self.values[arg] {
+                Some(datum) => values.push(datum),
+                None => return Err(Halt::Fault(undefined(arg))),
+            }
+        }
         if values.len() != params.len() {
             return Err(Halt::Fault("as many values as parameters".to_owned()));
         }

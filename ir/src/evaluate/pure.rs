@@ -28,9 +28,11 @@ pub(super) fn compute(language: &Language, data: &InstData, operands: &[Datum]) 
             Some(Datum::I1(boxing::is_kind(language, kind, value)))
         }
         _ => {
-            let constants: Option<SmallVec<[Constant; 3]>> =
-                operands.iter().map(|operand| operand.constant()).collect();
-            evaluate_pure(data.opcode, data.immediate, &constants?).map(Datum::from)
+            let mut constants = SmallVec::<[Constant; 3]>::new();
+            for operand in operands {
+                constants.push(operand.constant()?);
+            }
+            evaluate_pure(data.opcode, data.immediate, &constants).map(Datum::from)
         }
     }
 }
