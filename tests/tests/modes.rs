@@ -69,6 +69,9 @@ fn random_settings(random: &mut Random) -> Vec<(&'static str, String)> {
         settings.push(("SURMISE_DEOPT_ALL_EVERY", (1 + random.below(2000)).to_string()));
     }
     if random.one_in(4) {
+        settings.push(("SURMISE_BACKEND", "portable".to_owned()));
+    }
+    if random.one_in(4) {
         let passes: Vec<String> = PASSES
             .iter()
             .filter(|pass| pass.optional && random.one_in(3))
