@@ -67,6 +67,13 @@ pub struct PortableImage {
     pub assumptions: Vec<Recipe>,
 }
 
+impl PortableImage {
+    /// The image of an optimized function that rests on nothing.
+    pub fn new(function: Function) -> PortableImage {
+        PortableImage { function, assumptions: Vec::new() }
+    }
+}
+
 /// A candidate in the form of one of the backends.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Image {

@@ -54,6 +54,10 @@ pub mod guard_tree;
 pub mod host;
 pub mod isolate;
 pub mod loaded;
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    expect(dead_code, reason = "only the stubs call it")
+)]
 pub mod portable;
 pub mod rebuild;
 pub mod runloop;

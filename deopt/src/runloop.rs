@@ -90,7 +90,7 @@ pub struct RunloopGuard<H> {
 /// Why a runloop can't be registered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum RegisterError {
-    /// There is no native code on this target; candidates run in the portable backend.
+    /// There is no native code on this target: entry code, which the portable backend has too, can't run.
     #[error("native code is not supported on this target")]
     Unsupported,
 }

@@ -4,7 +4,6 @@
 //! Points and sites are numbered in the order of the function's instructions. There is no table of places: a frame state is evaluated.
 
 use super::frame::{FLOAT_REGISTERS, INTEGER_REGISTERS, STACK_WORDS};
-use crate::candidate::PortableImage;
 use crate::check::ImageError;
 use crate::table::{CallSite, CallSites, ExitReason, FrameHeader};
 use rustc_hash::FxHashMap;
@@ -145,7 +144,7 @@ fn called(language: &Language, data: &InstData) -> Option<ExternId> {
 }
 
 /// Whether an image can be run: it may come from a file.
-pub(crate) fn check(function: &Function, language: &Language) -> Result<(), ImageError> {
+fn check(function: &Function, language: &Language) -> Result<(), ImageError> {
     let error = |what, index, problem: String| {
         Err(ImageError { candidate: function.name.clone(), what, index, problem })
     };
@@ -180,11 +179,4 @@ fn argument_words(language: &Language, id: ExternId) -> Result<(), usize> {
     let integers = 1 + usize::from(declared.needs_window) + declared.params.len() - floats + boxed * pair;
     let on_stack = integers.saturating_sub(INTEGER_REGISTERS) + floats.saturating_sub(FLOAT_REGISTERS);
     if on_stack <= STACK_WORDS { Ok(()) } else { Err(integers + floats) }
-}
-
-impl PortableImage {
-    /// The image of an optimized function that rests on nothing.
-    pub fn new(function: Function) -> PortableImage {
-        PortableImage { function, assumptions: Vec::new() }
-    }
 }
