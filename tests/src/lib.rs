@@ -115,6 +115,17 @@ pub const SMALL_MODES: &[Mode] = &[
             ("SURMISE_NURSERY", "1024"),
         ],
     },
+    Mode {
+        name: "portable, everything deoptimized at every third safepoint, tiny nursery",
+        arguments: &[],
+        settings: &[
+            ("SURMISE_BACKEND", "portable"),
+            ("SURMISE_BLOCKING", "1"),
+            ("SURMISE_NODELAY", "1"),
+            ("SURMISE_DEOPT_ALL_EVERY", "3"),
+            ("SURMISE_NURSERY", "512"),
+        ],
+    },
 ];
 
 /// What a run printed and how it ended.

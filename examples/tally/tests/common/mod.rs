@@ -68,6 +68,15 @@ pub fn modes() -> Vec<(&'static str, Config)> {
             "portable, a collection at almost every string, every 7th guard fails",
             Config { backend: Backend::Portable, nursery: Some(256), deopt_every: Some(7), ..at_once() },
         ),
+        (
+            "portable, everything thrown away at every 2nd safepoint, every 5th guard fails",
+            Config {
+                backend: Backend::Portable,
+                deopt_all_every: Some(2),
+                deopt_every: Some(5),
+                ..at_once()
+            },
+        ),
         ("disabled", Config { disabled: true, ..default() }),
     ]
 }
