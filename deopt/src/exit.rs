@@ -55,8 +55,9 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
     let entered = unsafe { *((exit.frame_pointer + 8) as *const usize) } == enter_return_address();
     let activation = if entered { Activation::Entered } else { Activation::Called };
     // SAFETY: the stub's context; the frame is one of the candidate.
-    let (status, results) =
-        unsafe { rebuild(context, &candidate, activation, |plan| capture(plan, &candidate, point, exit)) };
+    let (status, results) = unsafe {
+        rebuild(context, candidate, activation, |plan, candidate| capture(plan, candidate, point, exit))
+    };
     if status == Status::Returned as u64 {
         exit.results = [results.first, results.second];
     }
@@ -69,11 +70,13 @@ pub(crate) unsafe extern "C" fn deoptimize(exit: *mut ExitFrame) -> u64 {
 /// # Safety
 /// The context is inside `enter`, on its own thread; the frame on top is one of the candidate, runs no further, and is at rest for
 /// everybody who walks the stack.
+///
+/// The candidate is given up before the frames are run: a coroutine that is abandoned meanwhile must not keep it.
 pub(crate) unsafe fn rebuild(
     context: *mut Context,
-    candidate: &Arc<Candidate>,
+    candidate: Arc<Candidate>,
     activation: Activation,
-    fill: impl FnOnce(&mut RebuildPlan),
+    fill: impl FnOnce(&mut RebuildPlan, &Candidate),
 ) -> (u64, GuestResults) {
     // SAFETY: as in `deoptimize`.
     let state = unsafe { RunloopState::of(context) };
@@ -82,7 +85,7 @@ pub(crate) unsafe fn rebuild(
     // SAFETY: no reference into the state is held; a plan that was pushed stays in place until it is popped below.
     let plan = unsafe {
         let plan = (*state).rebuilds.push(candidate.language.encoding);
-        fill(&mut *plan);
+        fill(&mut *plan, &candidate);
         &*plan
     };
     let glue = {
@@ -91,9 +94,10 @@ pub(crate) unsafe fn rebuild(
         let event = event(plan, activation);
         // SAFETY: no reference into the state is held.
         unsafe { (*state).events.push(event) };
-        count(candidate, isolate, &event);
+        count(&candidate, isolate, &event);
         glue
     };
+    drop(candidate);
     let mut results = GuestResults::default();
     // SAFETY: the context is inside `enter` with the host that the glue was made for: compiled code is running.
     let allocated = unsafe { (glue.allocate_frames)(context, plan) };

@@ -472,20 +472,27 @@ impl Isolate {
     /// Every runloop of the isolate is at a safepoint: on this thread, or stopped. The visitor replaces values only by the same
     /// values after a move, and does not call back into the isolate.
     pub unsafe fn visit_roots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
-        {
-            let contents = self.contents();
-            let installed = contents.installed.values();
-            let retired = contents.retired.iter().map(|retired| &retired.installed);
-            let slots = installed.chain(retired).map(|installed| &installed.slots);
-            for slots in slots.chain(&contents.filling) {
-                // SAFETY: the function's contract.
-                unsafe { slots.visit_roots(visit) };
-            }
-        }
+        // SAFETY: handed on.
+        unsafe { self.visit_slots(visit) };
         let map = self.space.map().snapshot();
         for runloop in self.runloops().iter() {
             // SAFETY: the function's contract.
             unsafe { visit_runloop(runloop.context.as_ptr(), &map, visit) };
+        }
+    }
+    /// Reports the values in the candidates' slots. For hosts whose runloops are not all roots: coroutines that nobody can resume
+    /// any more keep nothing alive. [`crate::runloop::Runloop::visit_roots`] reports those of one.
+    ///
+    /// # Safety
+    /// As for [`Isolate::visit_roots`].
+    pub unsafe fn visit_slots(&self, visit: &mut dyn FnMut(RootWord<'_>)) {
+        let contents = self.contents();
+        let installed = contents.installed.values();
+        let retired = contents.retired.iter().map(|retired| &retired.installed);
+        let slots = installed.chain(retired).map(|installed| &installed.slots);
+        for slots in slots.chain(&contents.filling) {
+            // SAFETY: the function's contract.
+            unsafe { slots.visit_roots(visit) };
         }
     }
 

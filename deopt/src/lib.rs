@@ -25,6 +25,7 @@
 //! | [`isolate`], [`entry`], [`guard_tree`] | candidates on one guest heap, and how they are found by callers |
 //! | [`runloop`], [`host`] | entering compiled code, and what a host implements |
 //! | [`stubs`] | the doors between host and compiled code |
+//! | [`stacks`] | native stacks of coroutines |
 //! | [`frames`] | walking compiled frames |
 //! | [`exit`], [`rebuild`], [`boxed`] | deopt one |
 //! | [`deopt_all`] | deopt all: requests, visits, assumptions |
@@ -62,6 +63,7 @@ pub mod portable;
 pub mod rebuild;
 pub mod runloop;
 pub mod slots;
+pub mod stacks;
 pub mod stop;
 pub mod stubs;
 pub mod table;

@@ -228,6 +228,10 @@ impl RebuildStack {
     pub(crate) fn pop(&mut self) {
         self.depth -= 1;
     }
+    /// Gives up all plans: the stack whose frames were being rebuilt is abandoned.
+    pub(crate) fn abandon(&mut self) {
+        self.depth = 0;
+    }
     /// How many rebuilds are in progress.
     pub(crate) fn depth(&self) -> usize {
         self.depth

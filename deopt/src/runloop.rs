@@ -47,6 +47,8 @@ pub enum Outcome {
 /// The runtime's side of a context.
 pub(crate) struct RunloopState {
     pub isolate: Arc<Isolate>,
+    /// Its place in the isolate's registry; changed under the registry's lock.
+    pub place: usize,
     pub glue: &'static Glue,
     pub rebuilds: RebuildStack,
     /// A host function's panic on its way through compiled frames.
@@ -106,6 +108,7 @@ impl<H: Host> Runloop<H> {
         let glue = Glue::of::<H>();
         let state = RunloopState {
             isolate: isolate.clone(),
+            place: 0,
             glue,
             rebuilds: RebuildStack::default(),
             panic: None,
@@ -137,7 +140,11 @@ impl<H: Host> Runloop<H> {
         });
         // SAFETY: a box's pointer is not null.
         let context = unsafe { NonNull::new_unchecked(Box::into_raw(context)) };
-        isolate.runloops().push(Registered { context });
+        let mut runloops = isolate.runloops();
+        // SAFETY: the state was made just now, and is not shared yet.
+        unsafe { (*RunloopState::of(context.as_ptr())).place = runloops.len() };
+        runloops.push(Registered { context });
+        drop(runloops);
         Ok(RunloopGuard { runloop: Runloop { context, host: PhantomData } })
     }
 
@@ -193,6 +200,22 @@ impl<H: Host> Runloop<H> {
         unsafe {
             (*self.context()).forced_failure_countdown = guards;
             (*self.state()).forced_failures = guards;
+        }
+    }
+    /// Gives up all compiled frames of the runloop, and what is remembered of them: its native stack is abandoned.
+    ///
+    /// # Safety
+    /// The runloop's native stack is not the one that this is called on, and nothing on it runs again.
+    pub unsafe fn abandon(&self) {
+        // SAFETY: only this thread uses these parts; no frame is left that would (the function's contract).
+        unsafe {
+            let context = self.context();
+            (*context).entry_record = null_mut();
+            (*context).exit_frame_pointer = 0;
+            (*context).exit_stack_pointer = 0;
+            (*self.state()).activations.truncate(0);
+            (*self.state()).rebuilds.abandon();
+            (*self.state()).away_depth = 0;
         }
     }
     /// Whether compiled frames are on this runloop's stack.
@@ -373,7 +396,12 @@ impl<H> Drop for RunloopGuard<H> {
                 loud_stop(format_args!("a runloop is dropped while compiled frames are on its stack"));
             }
             let state = Box::from_raw(RunloopState::of(context));
-            state.isolate.runloops().retain(|runloop| runloop.context != self.runloop.context);
+            let mut runloops = state.isolate.runloops();
+            runloops.swap_remove(state.place);
+            if let Some(moved) = runloops.get(state.place) {
+                (*RunloopState::of(moved.context.as_ptr())).place = state.place;
+            }
+            drop(runloops);
             drop(Box::from_raw(context));
         }
     }

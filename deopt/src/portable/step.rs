@@ -391,8 +391,8 @@ unsafe fn deoptimize(
             debug_assert_eq!(home, ARGUMENT_COUNT_HOME);
             (*frame).argument_count
         });
-        let (status, results) = exit::rebuild(context, &candidate, who, |plan| {
-            plan.describe(&candidate, point, (*frame).window, argument_count);
+        let (status, results) = exit::rebuild(context, candidate, who, |plan, candidate| {
+            plan.describe(candidate, point, (*frame).window, argument_count);
             let filled = leave::fill(plan, &candidate.language, frames, GuestResults { first, second });
             if let Err(message) = filled {
                 loud_stop(format_args!("{candidate}, deopt point {point}: {message}"));
