@@ -117,6 +117,7 @@ impl State {
             return;
         }
         self.collector.is_finalizing = true;
+        self.runloop.barriers += 1;
         // Errors are this function's business, not that of the program's handlers; one on its way waits.
         let handlers = std::mem::take(&mut self.runloop.handlers);
         let error_handled = self.error_handled;
@@ -127,6 +128,7 @@ impl State {
         self.error_value = self.pins.pop().unwrap_or(Value::NIL);
         self.error_handled = error_handled;
         self.runloop.handlers = handlers;
+        self.runloop.barriers -= 1;
         self.collector.is_finalizing = false;
     }
 

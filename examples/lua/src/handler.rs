@@ -146,12 +146,13 @@ impl State {
         }
     }
 
-    /// Closes the variables above the first `keep`, with the error on its way; an error in doing so replaces it. The current
-    /// frame is a native one below them.
-    pub fn close_pending(&mut self, keep: u32) {
+    /// Closes the variables above the first `keep`, with the error on its way; an error in doing so replaces it. Returns whether there
+    /// was one. The current frame is a native one below them.
+    pub fn close_pending(&mut self, keep: u32) -> bool {
         let frame = self.runloop.frame;
+        let mut has_failed = false;
         while self.runloop.to_be_closed.len() > keep as usize {
-            let Some(slot) = self.runloop.to_be_closed.pop() else { return };
+            let Some(slot) = self.runloop.to_be_closed.pop() else { break };
             // SAFETY: the slot still holds the variable: what runs in between runs above it. A closing function that fails leaves
             // its frames, and variables of its own, which are closed next.
             unsafe {
@@ -168,10 +169,12 @@ impl State {
                     self.error_value = error;
                     self.error_handled = true;
                 }
+                has_failed |= result.is_err();
                 self.runloop.frame = frame;
                 (*frame).top = top;
             }
         }
+        has_failed
     }
 
     /// Shows the error on its way to the innermost message handler, once.
@@ -189,6 +192,7 @@ impl State {
         unsafe {
             self.runloop.hard_limit = self.runloop.slots.start.add(STACK_SLOTS + HANDLER_SLOTS);
             self.runloop.native_depth += 1;
+            self.runloop.barriers += 1;
             let mut tries = 0;
             loop {
                 let function = (*handler.frame).base.read();
@@ -210,6 +214,7 @@ impl State {
                 tries += 1;
             }
             self.runloop.native_depth -= 1;
+            self.runloop.barriers -= 1;
             // A soft limit above stays until the next collection has cleared what is there.
             self.runloop.hard_limit = limit;
         }

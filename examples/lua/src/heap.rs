@@ -197,6 +197,11 @@ impl Heap {
         }
     }
 
+    /// How many collections there were; a full one begins with a minor one.
+    pub fn collection_count(&self) -> u64 {
+        self.statistics.minor_count as u64
+    }
+
     /// Changes how many bytes the guest may use.
     pub fn set_memory_limit(&mut self, bytes: usize) {
         self.settings.memory_limit = bytes;

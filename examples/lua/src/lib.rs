@@ -10,6 +10,7 @@ pub mod bytecode;
 pub mod cache;
 pub mod command;
 pub mod compiler;
+pub mod coroutine;
 pub mod dump;
 pub mod error;
 pub mod finalizers;

@@ -3,8 +3,7 @@
 use crate::heap::{OutOfMemory, Roots, Visitor, WeakVisitor};
 use crate::object::ObjectKind;
 use crate::state::{State, Throw};
-use crate::value::Value;
-use surmise::deopt::frames::RootWord;
+use crate::coroutine::roots::{visit_compiled, visit_words};
 
 /// Which collection is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +23,7 @@ struct StateRoots(*mut State);
 ///
 /// # Safety
 /// The address is null or an object's.
-unsafe fn is_part(address: u64) -> bool {
+pub(crate) unsafe fn is_part(address: u64) -> bool {
     if address == 0 {
         return false;
     }
@@ -56,22 +55,10 @@ impl Roots for StateRoots {
                 let objects = connection.names.objects_mut();
                 visitor.range(objects.as_mut_ptr(), objects.len());
                 let isolate = connection.plug.isolate();
-                isolate.visit_roots(&mut |root| match root {
-                    RootWord::Ref(word) if !is_part(*word) => {
-                        visitor.table(&mut *std::ptr::from_mut(word).cast())
-                    }
-                    RootWord::Ref(_) => {}
-                    RootWord::Any(words) => visitor.value(&mut *words.as_mut_ptr().cast::<Value>()),
-                });
-                // Parts of tables have moved with them by now (compiled code keeps a part's table as well).
-                isolate.visit_roots(&mut |root| {
-                    if let RootWord::Ref(word) = root
-                        && !is_part(*word)
-                    {
-                        visitor.table(&mut *std::ptr::from_mut(word).cast());
-                    }
-                });
+                visit_words(visitor, |visit| isolate.visit_slots(visit));
+                visit_compiled(&connection.guard, visitor);
             }
+            (*state).visit_active_coroutines(visitor);
             if visitor.is_full() {
                 visitor.string(&mut (*state).memory_message);
                 for prototype in &mut (*state).prototypes {

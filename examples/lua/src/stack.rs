@@ -56,6 +56,8 @@ pub const FRAME_CLOSING: u32 = 256;
 pub const FRAME_TO_NATIVE: u32 = 128;
 /// The frame is a finalizer's (for names in tracebacks).
 pub const FRAME_FINALIZER: u32 = 64;
+/// (Natives) What the frame calls may yield: the function can go on, and has nothing to drop meanwhile.
+pub const FRAME_YIELDABLE: u32 = 1024;
 /// The frame is a hook's (for names in tracebacks).
 pub const FRAME_HOOK: u32 = 512;
 
@@ -99,6 +101,8 @@ pub struct Runloop {
     pub open_top: *mut Value,
     /// How many native activations of the run loop and native functions are nested.
     pub native_depth: u32,
+    /// How many of those are natives that can't go on after a yield of what they called.
+    pub barriers: u32,
     /// The reserved slots.
     pub slots: Reserve<Value>,
     /// The reserved frames.
@@ -118,15 +122,38 @@ impl Runloop {
     pub fn new() -> Runloop {
         let slots = Reserve::<Value>::new(STACK_SLOTS + RESERVE_SLOTS);
         let frames = Reserve::<Frame>::new(STACK_SLOTS + RESERVE_SLOTS);
+        // SAFETY: the reserves were just made.
+        unsafe { Runloop::on(slots, frames) }
+    }
+
+    /// Bytes that a runloop needs which lies in memory of somebody else.
+    pub fn room() -> usize {
+        (STACK_SLOTS + RESERVE_SLOTS) * (size_of::<Value>() + size_of::<Frame>())
+    }
+
+    /// An empty runloop in memory of somebody else.
+    ///
+    /// # Safety
+    /// [`Runloop::room`] bytes of zeros start there, which nobody else uses, and which live longer than the runloop.
+    pub unsafe fn within(room: *mut u8) -> Runloop {
+        let slots: *mut Value = room.cast();
+        let frames = slots.wrapping_add(STACK_SLOTS + RESERVE_SLOTS).cast();
+        // SAFETY: handed on.
+        unsafe { Runloop::on(Reserve { start: slots, bytes: 0 }, Reserve { start: frames, bytes: 0 }) }
+    }
+
+    /// # Safety
+    /// The reserves are zeros, and have room for all slots and frames.
+    unsafe fn on(slots: Reserve<Value>, frames: Reserve<Frame>) -> Runloop {
         let frame = frames.start;
-        // SAFETY: the reserves were just made and are larger than what is written; zeroed slots are nils.
+        // SAFETY: the reserves are larger than what is written; zeroed slots are nils.
         unsafe {
             let base = slots.start.add(1);
             frame.write(Frame {
                 pc: std::ptr::null(),
                 base,
                 prototype: std::ptr::null_mut(),
-                flags: FRAME_NATIVE | FRAME_FRESH,
+                flags: FRAME_NATIVE | FRAME_FRESH | FRAME_YIELDABLE,
                 shift: 0,
                 top: base,
             });
@@ -137,6 +164,7 @@ impl Runloop {
                 live_end: base,
                 open_top: base,
                 native_depth: 0,
+                barriers: 0,
                 slots,
                 frames,
                 handlers: Vec::new(),
@@ -170,6 +198,78 @@ impl Runloop {
         }
     }
 
+    /// Sets every slot from `end` on to nil, and lowers the limit, without touching memory that holds nothing: for stacks of which there
+    /// are many.
+    pub fn clear_sparsely(&mut self, end: *mut Value) {
+        self.live_end = end;
+        // SAFETY: both ends are inside the reserve; nothing was written above the slack.
+        unsafe {
+            let last = self.limit.add(SLACK_SLOTS);
+            let mut start = end;
+            while start < last {
+                let count = CLEARED_AT_ONCE.min(last.offset_from(start) as usize);
+                let is_used = std::slice::from_raw_parts(start.cast::<u64>(), count * 2)
+                    .iter()
+                    .fold(0, |all, word| all | word);
+                if is_used != 0 {
+                    std::ptr::write_bytes(start, 0, count);
+                }
+                start = start.add(count);
+            }
+            self.limit = end.add(LIMIT_STEP).min(self.limit);
+        }
+    }
+
+    /// Gives up all frames but the first, with their handlers. What is to be closed stays pending.
+    pub fn give_up_frames(&mut self) {
+        self.frame = self.frames.start;
+        self.handlers.clear();
+        self.native_depth = 0;
+        self.barriers = 0;
+        self.open_top = self.top();
+    }
+
+    /// Whether so much of it was used that its memory is worth giving back.
+    pub fn has_grown(&self) -> bool {
+        self.limit > self.slots.start.wrapping_add(1 + 2 * LIMIT_STEP)
+    }
+
+    /// Gives the memory of all slots and frames back but what a fresh runloop uses. There is only the first frame.
+    pub fn trim(&mut self) {
+        self.slots.trim();
+        self.frames.trim();
+        self.limit = self.top().wrapping_add(LIMIT_STEP);
+    }
+
+    /// Makes room for `count` values at a slot of the current native's window; false when the stack is full.
+    #[inline]
+    pub fn has_room(&mut self, slot: *mut Value, count: usize) -> bool {
+        if count <= NATIVE_SLOTS {
+            return true;
+        }
+        let end = slot.wrapping_add(count.min(2 * STACK_SLOTS));
+        end <= self.limit || self.raise_limit(end)
+    }
+
+    /// The slot where the results of the current, native frame belong.
+    #[inline]
+    pub fn results_of_native(&self) -> *mut Value {
+        // SAFETY: the current frame is valid.
+        unsafe { (*self.frame).base.wrapping_sub(1) }
+    }
+
+    /// The arguments of the current, native frame, and their number; it has none any more.
+    #[inline]
+    pub fn take_arguments_of_native(&mut self) -> (*mut Value, u32) {
+        // SAFETY: the current frame is valid, and its arguments are below its end.
+        unsafe {
+            let frame = &mut *self.frame;
+            let count = frame.top.offset_from(frame.base) as u32;
+            frame.top = frame.base;
+            (frame.base, count)
+        }
+    }
+
     /// End of the slots that the current frame may use: everything from here on is free.
     #[inline]
     pub fn top(&self) -> *mut Value {
@@ -191,10 +291,14 @@ impl Default for Runloop {
     }
 }
 
+/// Slots that are looked at together before they are cleared: a page.
+const CLEARED_AT_ONCE: usize = 4096 / size_of::<Value>();
+
 /// Address space for `T`s, zeroed and committed on first touch.
 pub struct Reserve<T> {
     /// The first one.
     pub start: *mut T,
+    /// Of the mapping; 0 in memory of somebody else.
     bytes: usize,
 }
 
@@ -221,8 +325,22 @@ impl<T> Reserve<T> {
     }
 }
 
+impl<T> Reserve<T> {
+    /// Gives the memory back, but for the part that is used by everybody: all is zero there.
+    fn trim(&mut self) {
+        const KEPT: usize = 32 << 10;
+        let start = (self.start as usize + KEPT).next_multiple_of(4096);
+        let end = (self.start as usize + (STACK_SLOTS + RESERVE_SLOTS) * size_of::<T>()) & !4095;
+        // SAFETY: pages of this reserve alone, with nothing on them that is needed.
+        unsafe { libc::madvise(start as *mut _, end - start, libc::MADV_DONTNEED) };
+    }
+}
+
 impl<T> Drop for Reserve<T> {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         // SAFETY: mapped by `new` with this size.
         unsafe {
             libc::munmap(self.start.cast(), self.bytes);

@@ -90,6 +90,8 @@ pub struct State {
     pub logging: bool,
     /// Whether everything is deoptimized at every so-many-th safepoint.
     pub stressed: bool,
+    /// Which coroutine runs.
+    pub coroutines: crate::coroutine::Coroutines,
     /// Native stack addresses below this are reserved for what runs on top of compiled code.
     pub native_limit: usize,
 }
@@ -182,7 +184,7 @@ impl State {
         let globals = heap.new_globals_table();
         let registry = heap.new_table(0, 16);
         let memory_message = heap.intern(b"not enough memory");
-        Box::new(State {
+        let mut state = Box::new(State {
             heap,
             runloop: Runloop::new(),
             error_value: Value::NIL,
@@ -202,10 +204,13 @@ impl State {
             warnings: Default::default(),
             logging: false,
             stressed: false,
+            coroutines: Default::default(),
             native_limit: 0,
             output: Vec::new(),
             output_is_terminal: std::io::stdout().is_terminal(),
-        })
+        });
+        state.make_main_coroutine();
+        state
     }
 
     /// Makes sure that `count` values fit above `base`; else "stack overflow" with `message` behind it.

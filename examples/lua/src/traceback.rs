@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::levels::Level;
 use crate::lexer::chunk_display_name;
-use crate::object::LuaString;
+use crate::object::{LuaString, Thread};
 use crate::state::State;
 use crate::table;
 use crate::value::{Tag, Value};
@@ -14,9 +14,28 @@ const TRACEBACK_FIRST: usize = 10;
 const TRACEBACK_LAST: usize = 11;
 
 impl State {
+    /// The traceback of a coroutine, as of [`State::traceback`].
+    pub fn traceback_of(
+        &mut self,
+        thread: *mut Thread,
+        message: Option<&[u8]>,
+        first_level: usize,
+    ) -> Vec<u8> {
+        let shown = self.with_line_of(thread, |state| state.traceback(message, first_level));
+        shown.unwrap_or_else(|| self.traceback_of_levels(&[], message, 0))
+    }
+
     /// The traceback from a level on, behind `message` if there is one.
     pub fn traceback(&self, message: Option<&[u8]>, first_level: usize) -> Vec<u8> {
-        let levels = self.levels(usize::MAX);
+        self.traceback_of_levels(&self.levels(usize::MAX), message, first_level)
+    }
+
+    fn traceback_of_levels(
+        &self,
+        levels: &[Level],
+        message: Option<&[u8]>,
+        first_level: usize,
+    ) -> Vec<u8> {
         let mut out = String::new();
         let mut number = first_level;
         let skip = levels.len().saturating_sub(first_level) > 1 + TRACEBACK_FIRST + TRACEBACK_LAST;
@@ -38,7 +57,7 @@ impl State {
                 }
                 None => out.push_str("\n\t[C]: in "),
             }
-            self.describe_function(&levels, number, &mut out);
+            self.describe_function(levels, number, &mut out);
             if level.is_tail() {
                 out.push_str("\n\t(...tail calls...)");
             }

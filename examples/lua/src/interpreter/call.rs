@@ -11,10 +11,11 @@ use crate::interpreter::{EXIT, Next, RELOAD, THROW, copy};
 use crate::metamethod::Event;
 use crate::stack::{
     FRAME_CLOSING, FRAME_CONTINUES, FRAME_FINISH, FRAME_FRESH, FRAME_NATIVE, FRAME_TAIL, FRAME_TO_NATIVE,
-    Frame, NATIVE_DEPTH,
+    FRAME_YIELDABLE, Frame, NATIVE_DEPTH,
 };
 use crate::state::{Call, FRAMES_CHANGED, State, Throw, Values};
 use crate::surmise::enter::enter_compiled;
+use crate::surmise::externs::frame::FRAME_COMPILED;
 use crate::value::{Tag, Value};
 
 /// What [`State::enter`] did.
@@ -236,6 +237,11 @@ impl State {
             self.native_overflow(self.runloop.native_depth)?;
         }
         self.runloop.native_depth += 1;
+        // A native function that calls back can't go on after a yield, unless it says so.
+        const ON_ITS_OWN: u32 = FRAME_NATIVE | FRAME_COMPILED | FRAME_CONTINUES | FRAME_YIELDABLE;
+        // SAFETY: the current frame is valid.
+        let is_barrier = unsafe { (*self.runloop.frame).flags & ON_ITS_OWN == FRAME_NATIVE };
+        self.runloop.barriers += u32::from(is_barrier);
         let open_top = self.runloop.open_top;
         // SAFETY: promised by the caller. The frame that `enter` pushes is the one at which the nested loop ends.
         let result = unsafe {
@@ -258,6 +264,7 @@ impl State {
         };
         self.runloop.open_top = open_top;
         self.runloop.native_depth -= 1;
+        self.runloop.barriers -= u32::from(is_barrier);
         self.stress_point();
         result
     }

@@ -191,6 +191,7 @@ fn pairs(state: &mut State, call: Call) -> Result<u32, Throw> {
     if handler.is_nil() {
         return call.return_slice(&[own_iterator(call), value, Value::NIL]);
     }
+    state.allow_yields();
     let results = state.call(handler, &[value], Some(3))?;
     call.return_slice(&results)
 }
@@ -377,6 +378,9 @@ fn dofile(state: &mut State, call: Call) -> Result<u32, Throw> {
         Ok((source, chunk_name)) => {
             let globals = Value::table(state.globals);
             let closure = state.load(&source, &chunk_name, globals)?;
+            // What it calls may yield, and never be resumed.
+            drop((source, chunk_name));
+            state.allow_yields();
             let results = state.call(Value::closure(closure), &[], None)?;
             state.check_stack(call.base, results.len(), "too many results")?;
             call.return_slice(&results)

@@ -4,7 +4,7 @@ use crate::bytecode::{Instruction, LocalInfo, Op, Prototype};
 use crate::hooks::Mask;
 use crate::levels::{Level, Levels};
 use crate::lexer::chunk_display_name;
-use crate::object::{Cell, LuaClosure, LuaString, NativeFunction, Table};
+use crate::object::{Cell, LuaClosure, LuaString, NativeFunction, Table, Thread};
 use crate::stack::FRAME_HOOK;
 use crate::state::{Call, State, Throw};
 use crate::table;
@@ -42,31 +42,45 @@ fn prototype_of(function: Value) -> Option<&'static Prototype> {
     function.is(Tag::LuaClosure).then(|| unsafe { &*(*function.as_closure()).prototype })
 }
 
-fn traceback(state: &mut State, call: Call) -> Result<u32, Throw> {
+/// The coroutine that is the first argument, or the running one, and the call without it.
+fn coroutine_argument(state: &State, call: Call) -> (*mut Thread, Call) {
+    if call.arg(0).is(Tag::Thread) {
+        (call.arg(0).as_thread(), Call { base: call.base.wrapping_add(1), count: call.count - 1 })
+    } else {
+        (state.coroutines.current, call)
+    }
+}
+
+fn traceback(state: &mut State, outer: Call) -> Result<u32, Throw> {
+    let (thread, call) = coroutine_argument(state, outer);
     let message = call.arg(0);
     let text = if message.is_nil() {
         None
     } else if message.is(Tag::String) || message.is_int() || message.is_float() {
         Some(LuaString::bytes(state.to_display_string(message)?))
     } else {
-        return call.return_one(message);
+        return outer.return_one(message);
     };
-    let level = state.opt_int(call, 1, 1)?;
-    let text = state.traceback(text, usize::try_from(level).unwrap_or(usize::MAX >> 1));
+    let is_own = thread == state.coroutines.current;
+    let level = state.opt_int(call, 1, i64::from(is_own))?;
+    let level = usize::try_from(level).unwrap_or(usize::MAX >> 1);
+    let text = state.traceback_of(thread, text, level);
     let value = state.string_value(&text);
-    call.return_one(value)
+    outer.return_one(value)
 }
 
 /// The level that the first argument names, 0 is the running native function, and the one below it, if there is one.
-fn level_argument(state: &mut State, call: Call) -> Result<Levels, Throw> {
+fn level_argument(state: &mut State, thread: *mut Thread, call: Call) -> Result<Levels, Throw> {
     let number = state.check_int(call, 0)?;
     let Ok(number) = usize::try_from(number) else { return Ok(Levels::new()) };
-    let mut levels = state.levels(number.saturating_add(2));
+    let levels = state.with_line_of(thread, |state| state.levels(number.saturating_add(2)));
+    let mut levels = levels.unwrap_or_default();
     levels.drain(..number.min(levels.len()));
     Ok(levels)
 }
 
-fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
+fn getinfo(state: &mut State, outer: Call) -> Result<u32, Throw> {
+    let (thread, call) = coroutine_argument(state, outer);
     let what = state.opt_bytes(call, 1, b"flnSrtu")?;
     if let Some(option) = what.iter().find(|c| !b"SlnrutLf".contains(c)) {
         let message = if *option == b'>' { "invalid option '>'" } else { "invalid option" };
@@ -76,9 +90,9 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
     let function = if is_function(call.arg(0)) {
         call.arg(0)
     } else {
-        levels = level_argument(state, call)?;
+        levels = level_argument(state, thread, call)?;
         match levels.first() {
-            None => return call.return_one(Value::NIL),
+            None => return outer.return_one(Value::NIL),
             Some(level) => level.function(),
         }
     };
@@ -125,7 +139,7 @@ fn getinfo(state: &mut State, call: Call) -> Result<u32, Throw> {
             _ => state.set_named(info, "func", function),
         }
     }
-    call.return_one(Value::table(info))
+    outer.return_one(Value::table(info))
 }
 
 impl State {
@@ -225,20 +239,22 @@ fn find_local(state: &State, level: &Level, n: i64) -> Option<Local> {
     }
 }
 
-fn getlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
+fn getlocal(state: &mut State, outer: Call) -> Result<u32, Throw> {
+    let (thread, call) = coroutine_argument(state, outer);
     let n = state.check_int(call, 1)?;
     if let Some(prototype) = prototype_of(call.arg(0)) {
         let name = nth_local(prototype, 0, n)
             .filter(|_| n <= i64::from(prototype.parameter_count))
             .map(|local| state.string_value(local.name.as_bytes()));
-        return call.return_one(name.unwrap_or(Value::NIL));
+        return outer.return_one(name.unwrap_or(Value::NIL));
     }
-    let levels = level_argument(state, call)?;
+    let levels = level_argument(state, thread, call)?;
     let Some(level) = levels.first() else {
         return Err(state.argument_error(call, 0, "level out of range"));
     };
-    match find_local(state, level, n) {
-        None => call.return_one(Value::NIL),
+    let found = state.with_line_of(thread, |state| find_local(state, level, n)).flatten();
+    match found {
+        None => outer.return_one(Value::NIL),
         Some(local) => {
             let name = state.string_value(local.name.as_bytes());
             // SAFETY: the place is a slot or a cell of a live frame.
@@ -246,28 +262,32 @@ fn getlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
             if value.is(Tag::Cell) {
                 value = Value::NIL;
             }
-            call.return_two(name, value)
+            outer.return_two(name, value)
         }
     }
 }
 
-fn setlocal(state: &mut State, call: Call) -> Result<u32, Throw> {
+fn setlocal(state: &mut State, outer: Call) -> Result<u32, Throw> {
+    let (thread, call) = coroutine_argument(state, outer);
     let n = state.check_int(call, 1)?;
-    let levels = level_argument(state, call)?;
+    let levels = level_argument(state, thread, call)?;
     let Some(level) = levels.first() else {
         return Err(state.argument_error(call, 0, "level out of range"));
     };
     let value = state.check_any(call, 2)?;
-    match find_local(state, level, n) {
-        None => call.return_one(Value::NIL),
+    let found = state.with_line_of(thread, |state| find_local(state, level, n)).flatten();
+    match found {
+        None => outer.return_one(Value::NIL),
         Some(local) => {
+            // What a suspended coroutine's stack holds is written behind the collector's back.
+            state.heap.barrier(thread.cast());
             // SAFETY: the place is a slot of a live frame, or in a cell that one of its registers holds.
             unsafe { local.place.write(value) };
             if let Some(cell) = local.cell {
                 state.heap.barrier_value(cell.cast(), value);
             }
             let name = state.string_value(local.name.as_bytes());
-            call.return_one(name)
+            outer.return_one(name)
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct LibraryState {
 
 /// Opens the libraries, apart from the basic functions and `package`.
 pub fn open(state: &mut State) {
+    super::coroutine::open(state);
     super::string::open(state);
     super::table::open(state);
     super::math::open(state);

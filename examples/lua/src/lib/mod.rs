@@ -11,6 +11,7 @@ use crate::value::{Tag, Value};
 
 pub mod base;
 pub mod collect;
+pub mod coroutine;
 pub mod debug;
 pub mod io;
 pub mod libraries;

@@ -1,0 +1,494 @@
+//! Coroutines: each runs on a native stack of its own, with a value stack, frame records, handlers and to-be-closed variables of its
+//! own, and with a runloop of its own as far as compiled code is concerned.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | here | the coroutine object; resuming, yielding, closing |
+//! | [`line`] | what belongs to a line of execution, and how the state goes from one to another |
+//! | [`fiber`] | stacks: made, kept for the next coroutine, given up |
+//! | [`roots`] | what coroutines show to the collector |
+//!
+//! The state runs one line of execution. To resume is to exchange what belongs to the line with what the coroutine's fiber holds:
+//!
+//! ```text
+//!                 state          fiber of A     fiber of B
+//! main runs       main           A              B
+//! main resumes A  A              main           B            A is running, main is normal
+//! A resumes B     B              main           A            B is running, A is normal
+//! B yields        A              main           B
+//! ```
+//!
+//! So the fiber of a running or normal coroutine holds the line of whoever resumed it. Then the native stack is switched. Values go
+//! from value stack to value stack: arguments become the results of the `yield` in which the coroutine waits, whose arguments become
+//! the results of the `resume`.
+//!
+//! Interpreter and compiled frames of a coroutine stand on its native stack like those of a program on its own. A yield would work
+//! across everything; what PUC Lua refuses is refused here as well: a native function that called back, unless it is one of those
+//! that can go on ([`FRAME_YIELDABLE`](crate::stack::FRAME_YIELDABLE)). So nothing stands on the stack of a suspended coroutine that
+//! has to be dropped, and one that nobody can resume any more is freed with it. For the same reason a run loop that an embedder
+//! starts in a native function is a barrier.
+
+pub mod fiber;
+pub mod line;
+pub mod roots;
+
+use std::rc::Rc;
+
+use surmise::deopt::stacks::{self, Handle, Progress};
+
+use crate::object::{Header, Thread};
+use crate::roots::Collection;
+use crate::stack::FRAME_YIELDABLE;
+use crate::state::{Call, State, Throw};
+use crate::value::Value;
+use fiber::{Fiber, Pool};
+
+/// How deeply coroutines may resume coroutines. PUC counts a resume as a native call, of which it allows 200.
+pub const RESUME_DEPTH: u32 = 196;
+
+/// What a coroutine is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// It can be resumed.
+    Suspended,
+    /// It is what runs.
+    Running,
+    /// It has resumed another one.
+    Normal,
+    /// It has ended.
+    Dead,
+}
+
+impl Status {
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Suspended => "suspended",
+            Status::Running => "running",
+            Status::Normal => "normal",
+            Status::Dead => "dead",
+        }
+    }
+}
+
+/// What a coroutine object owns.
+pub struct Coroutine {
+    /// What it is doing.
+    pub status: Status,
+    /// Before it runs for the first time: its function.
+    function: Value,
+    /// The error that has ended it, until it is closed.
+    error: Option<Value>,
+    /// Its stacks, from its first resume on until it has ended. One that an error has ended keeps them: tracebacks are made from them,
+    /// and there may be variables to be closed.
+    fiber: Option<Box<Fiber>>,
+    /// With which its fiber can be resumed.
+    handle: Option<Handle>,
+    /// Who resumed it, while it runs or is normal.
+    resumer: *mut Thread,
+    pool: Rc<Pool>,
+}
+
+/// The state's part.
+pub struct Coroutines {
+    /// The coroutine that runs: the main one is an object too.
+    pub current: *mut Thread,
+    /// The main one.
+    pub main: *mut Thread,
+    /// How many resumes are nested.
+    depth: u32,
+    pool: Rc<Pool>,
+}
+
+/// Why a resume has no results.
+#[derive(Clone, Copy, Debug)]
+pub enum Failure {
+    /// It was refused, with this message; the coroutine is what it was.
+    Refused(Value),
+    /// The coroutine ended with this error.
+    Failed(Value),
+}
+
+impl Coroutines {
+    /// None yet.
+    pub fn new() -> Coroutines {
+        Coroutines {
+            current: std::ptr::null_mut(),
+            main: std::ptr::null_mut(),
+            depth: 0,
+            pool: Rc::default(),
+        }
+    }
+}
+
+impl Default for Coroutines {
+    fn default() -> Self {
+        Coroutines::new()
+    }
+}
+
+/// What a coroutine object owns.
+///
+/// # Safety
+/// The object is alive, and was made by this module, as all are that a program can have. No other reference to it is in use.
+pub unsafe fn of<'a>(thread: *mut Thread) -> &'a mut Coroutine {
+    // SAFETY: a thread's payload is a `Coroutine` and stays as long as the object lives.
+    unsafe {
+        let payload = (*thread).payload.as_mut().expect("a coroutine object owns one");
+        &mut *(&raw mut **payload).cast::<Coroutine>()
+    }
+}
+
+/// What runs on the native stack of a coroutine: its function is laid out on its value stack, with its arguments.
+///
+/// # Safety
+/// `data` is the fiber that runs it, `message` the state, whose line is the coroutine's.
+unsafe fn run_function(data: *mut u8, message: *mut u8) {
+    // SAFETY: as the function says; the fiber is used by way of its pointer, since others have it while this waits.
+    unsafe {
+        let (fiber, state) = (data.cast::<Fiber>(), &mut *message.cast::<State>());
+        let function = state.runloop.top();
+        (*fiber).ended = Some(state.call_at(function, (*fiber).passed));
+    }
+}
+
+/// What runs on the native stack of a coroutine that is closed: the variables that are pending.
+///
+/// # Safety
+/// As for [`run_function`]; what it did before has been given up.
+unsafe fn run_closing(data: *mut u8, message: *mut u8) {
+    // SAFETY: as in `run_function`.
+    unsafe {
+        let (fiber, state) = (data.cast::<Fiber>(), &mut *message.cast::<State>());
+        let had_failed = state.error_handled;
+        state.runloop.barriers += 1;
+        let failed = state.close_pending(0);
+        state.runloop.barriers -= 1;
+        (*fiber).ended = Some(if failed || had_failed { Err(Throw) } else { Ok(0) });
+    }
+}
+
+impl State {
+    /// A new coroutine that will run a function.
+    pub fn new_coroutine(&mut self, function: Value) -> *mut Thread {
+        let pool = self.coroutines.pool.clone();
+        let coroutine = Coroutine {
+            status: Status::Suspended,
+            function,
+            error: None,
+            fiber: None,
+            handle: None,
+            resumer: std::ptr::null_mut(),
+            pool,
+        };
+        self.heap.new_thread(Box::new(coroutine))
+    }
+
+    /// Makes the object of the main coroutine.
+    pub fn make_main_coroutine(&mut self) {
+        let main = self.new_coroutine(Value::NIL);
+        // SAFETY: it was made just now.
+        unsafe { of(main).status = Status::Running };
+        self.coroutines.main = main;
+        self.coroutines.current = main;
+    }
+
+    /// Whether the running coroutine can yield here.
+    pub fn is_yieldable(&self) -> bool {
+        self.coroutines.current != self.coroutines.main && self.runloop.barriers == 0
+    }
+
+    /// Whether a coroutine can yield where it is.
+    pub fn is_coroutine_yieldable(&mut self, thread: *mut Thread) -> bool {
+        thread != self.coroutines.main
+            && self.with_line_of(thread, |state| state.runloop.barriers == 0).unwrap_or(true)
+    }
+
+    /// What the running native function calls from here on may yield: it can go on, and holds nothing that has to be dropped.
+    pub fn allow_yields(&mut self) {
+        // SAFETY: the current frame is the native's own.
+        unsafe { (*self.runloop.frame).flags |= FRAME_YIELDABLE };
+    }
+
+    fn refuse(&mut self, message: &str) -> Failure {
+        Failure::Refused(self.string_value(message.as_bytes()))
+    }
+
+    /// Runs a coroutine with `count` arguments until it yields or ends. Its values are copied to `results`; returns how many.
+    /// May collect: the arguments are in the current frame's window.
+    ///
+    /// # Errors
+    /// The message or error that `coroutine.resume` returns.
+    ///
+    /// # Safety
+    /// The arguments are there; `results` is in the current frame's window, and there is room for `NATIVE_SLOTS` values above it.
+    pub unsafe fn resume(
+        &mut self,
+        thread: *mut Thread,
+        arguments: *mut Value,
+        count: u32,
+        results: *mut Value,
+    ) -> Result<u32, Failure> {
+        // SAFETY: the object is alive: it is an argument or an upvalue of the running function. References to what it owns end before
+        // other code runs.
+        unsafe {
+            match of(thread).status {
+                Status::Suspended => {}
+                Status::Dead => return Err(self.refuse("cannot resume dead coroutine")),
+                _ => return Err(self.refuse("cannot resume non-suspended coroutine")),
+            }
+            if self.coroutines.depth >= RESUME_DEPTH {
+                return Err(self.refuse("C stack overflow"));
+            }
+            let to = if of(thread).fiber.is_none() {
+                self.give_fiber(thread)?
+            } else {
+                // The function's slot of the `yield` that waits.
+                of(thread).line().runloop.results_of_native()
+            };
+            let coroutine = of(thread);
+            let Coroutine { fiber: Some(fiber), handle: Some(handle), .. } = coroutine else {
+                return Err(self.refuse("cannot resume dead coroutine"));
+            };
+            let (fiber, handle): (*mut Fiber, Handle) = (&mut **fiber, *handle);
+            if !(*fiber).line.runloop.has_room(to, count as usize) {
+                return Err(self.refuse("too many arguments to resume"));
+            }
+            std::ptr::copy_nonoverlapping(arguments, to, count as usize);
+            (*fiber).passed = count;
+            self.switch_to(thread, fiber, handle);
+            match (*fiber).ended.take() {
+                None => {
+                    let (values, count) = (*fiber).line.runloop.take_arguments_of_native();
+                    self.take_values(values, count, results)
+                }
+                Some(Ok(count)) => {
+                    let values = (*fiber).line.runloop.top();
+                    let taken = self.take_values(values, count, results);
+                    of(thread).end(self.heap.collection_count());
+                    taken
+                }
+                Some(Err(Throw)) => {
+                    let error = std::mem::replace(&mut self.error_value, Value::NIL);
+                    let coroutine = of(thread);
+                    coroutine.status = Status::Dead;
+                    coroutine.handle = None;
+                    coroutine.error = Some(error);
+                    self.heap.barrier(thread.cast());
+                    Err(Failure::Failed(error))
+                }
+            }
+        }
+    }
+
+    /// The first resume: stacks, with the function laid out on them. Returns where its arguments belong.
+    ///
+    /// # Safety
+    /// As for [`State::resume`].
+    unsafe fn give_fiber(&mut self, thread: *mut Thread) -> Result<*mut Value, Failure> {
+        let fiber = match self.take_fiber() {
+            Ok(fiber) => fiber,
+            Err(Throw) => {
+                return Err(Failure::Refused(std::mem::replace(&mut self.error_value, Value::NIL)));
+            }
+        };
+        // SAFETY: the object is alive; the fiber is boxed, so it stays at its address while it runs.
+        unsafe {
+            let coroutine = of(thread);
+            let fiber: *mut Fiber = &mut **coroutine.fiber.insert(fiber);
+            let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_function, fiber.cast());
+            coroutine.handle = Some(handle.expect("a fiber at rest can be started"));
+            let slot = (*fiber).line.runloop.top();
+            slot.write(std::mem::replace(&mut coroutine.function, Value::NIL));
+            Ok(slot.add(1))
+        }
+    }
+
+    /// Switches to a coroutine, until it switches back.
+    ///
+    /// # Safety
+    /// The fiber and the handle are the coroutine's, which is suspended.
+    #[inline]
+    unsafe fn switch_to(&mut self, thread: *mut Thread, fiber: *mut Fiber, handle: Handle) {
+        // SAFETY: objects and fiber are alive; the state is given to the other side, which uses it until it switches back.
+        unsafe {
+            let resumer = std::mem::replace(&mut self.coroutines.current, thread);
+            of(resumer).status = Status::Normal;
+            let coroutine = of(thread);
+            coroutine.status = Status::Running;
+            coroutine.resumer = resumer;
+            self.coroutines.depth += 1;
+            self.exchange(&mut (*fiber).line);
+            let state: *mut State = self;
+            let progress = stacks::Coroutine::resume(&raw mut (*fiber).coroutine, handle, state.cast());
+            self.exchange(&mut (*fiber).line);
+            self.coroutines.depth -= 1;
+            self.coroutines.current = resumer;
+            of(resumer).status = Status::Running;
+            let coroutine = of(thread);
+            coroutine.resumer = std::ptr::null_mut();
+            // Its stack was written without barriers.
+            self.heap.barrier(thread.cast::<Header>());
+            match progress {
+                Ok(Progress::Suspended(handle)) => {
+                    coroutine.handle = Some(handle);
+                    coroutine.status = Status::Suspended;
+                }
+                Ok(Progress::Finished) => {}
+                Ok(Progress::Panicked(payload)) => {
+                    coroutine.status = Status::Dead;
+                    std::panic::resume_unwind(payload);
+                }
+                Err(error) => surmise::deopt::stop::loud_stop(format_args!("a coroutine is lost: {error}")),
+            }
+        }
+    }
+
+    /// Copies a coroutine's values to the stack of who resumed it.
+    ///
+    /// # Safety
+    /// The values are there; the destination is as [`State::resume`] says.
+    #[inline]
+    unsafe fn take_values(
+        &mut self,
+        values: *mut Value,
+        count: u32,
+        results: *mut Value,
+    ) -> Result<u32, Failure> {
+        // SAFETY: handed on.
+        unsafe {
+            if !self.runloop.has_room(results, count as usize) {
+                return Err(self.refuse("too many results to resume"));
+            }
+            std::ptr::copy_nonoverlapping(values, results, count as usize);
+        }
+        Ok(count)
+    }
+
+    /// `coroutine.yield`: the arguments are what `resume` returns; what the next one is given are the results.
+    ///
+    /// # Errors
+    /// Where the running coroutine can't yield.
+    pub fn suspend(&mut self, call: Call) -> Result<u32, Throw> {
+        if !self.is_yieldable() {
+            let message = if self.coroutines.current == self.coroutines.main {
+                "attempt to yield from outside a coroutine"
+            } else {
+                "attempt to yield across a C-call boundary"
+            };
+            let message = self.string_value(message.as_bytes());
+            return Err(self.throw_value(message));
+        }
+        // SAFETY: the running coroutine is alive, with the fiber whose native stack this is. The arguments are its current frame's,
+        // where whoever resumed it finds them.
+        unsafe {
+            (*self.runloop.frame).top = call.base.add(call.count as usize);
+            let fiber: *mut Fiber = match &mut of(self.coroutines.current).fiber {
+                Some(fiber) => &mut **fiber,
+                None => surmise::deopt::stop::loud_stop(format_args!("a coroutine runs without stacks")),
+            };
+            let state: *mut State = self;
+            stacks::Coroutine::suspend(&raw mut (*fiber).coroutine, state.cast());
+            Ok((*fiber).passed)
+        }
+    }
+
+    /// `coroutine.close` of a coroutine that is suspended or dead: pending variables are closed. May run guest code.
+    ///
+    /// # Errors
+    /// The error that ended it, or that of closing a variable.
+    pub fn close_coroutine(&mut self, thread: *mut Thread) -> Result<(), Value> {
+        // SAFETY: as in `resume`; what its native stack holds needs no drop (see the module comment).
+        unsafe {
+            let coroutine = of(thread);
+            coroutine.status = Status::Dead;
+            coroutine.function = Value::NIL;
+            let error = coroutine.error.take();
+            let Some(fiber) = &mut coroutine.fiber else { return error.map_or(Ok(()), Err) };
+            let fiber: *mut Fiber = &mut **fiber;
+            if (*fiber).line.runloop.to_be_closed.is_empty() || self.coroutines.depth >= RESUME_DEPTH {
+                coroutine.end(self.heap.collection_count());
+                return error.map_or(Ok(()), Err);
+            }
+            (*fiber).give_up_native_stack();
+            let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_closing, fiber.cast());
+            let outer = (self.error_value, self.error_handled);
+            self.pins.push(outer.0);
+            self.error_value = error.unwrap_or(Value::NIL);
+            // What an error came before is told by this flag: `nil` is an error too.
+            self.error_handled = error.is_some();
+            self.switch_to(thread, fiber, handle.expect("a fiber at rest can be started"));
+            let error = std::mem::replace(&mut self.error_value, Value::NIL);
+            self.error_value = self.pins.pop().unwrap_or(Value::NIL);
+            self.error_handled = outer.1;
+            let failed = (*fiber).ended.take() == Some(Err(Throw));
+            of(thread).end(self.heap.collection_count());
+            if failed { Err(error) } else { Ok(()) }
+        }
+    }
+
+    /// Stacks for a coroutine: used ones, or new ones. When there are many, unreachable coroutines are collected first. May collect.
+    fn take_fiber(&mut self) -> Result<Box<Fiber>, Throw> {
+        let collections = self.heap.collection_count();
+        let pool = self.coroutines.pool.clone();
+        if let Some(fiber) = pool.take(collections) {
+            return Ok(fiber);
+        }
+        if pool.is_crowded() {
+            self.collect_coroutines()?;
+            if let Some(fiber) = pool.take(self.heap.collection_count()) {
+                return Ok(fiber);
+            }
+        }
+        let fiber = match self.make_fiber() {
+            Ok(fiber) => fiber,
+            Err(_) => {
+                self.collect_coroutines()?;
+                if let Some(fiber) = pool.take(self.heap.collection_count()) {
+                    return Ok(fiber);
+                }
+                match self.make_fiber() {
+                    Ok(fiber) => fiber,
+                    Err(_) => return Err(self.memory_error()),
+                }
+            }
+        };
+        pool.count_new();
+        Ok(fiber)
+    }
+
+    fn collect_coroutines(&mut self) -> Result<(), Throw> {
+        let end = self.free_slots();
+        self.collect_now(end, Collection::Full)?;
+        self.coroutines.pool.set_threshold();
+        Ok(())
+    }
+}
+
+impl Coroutine {
+    /// It has ended: its stacks are for others. What is on them is valid as of so many collections.
+    fn end(&mut self, collections: u64) {
+        self.status = Status::Dead;
+        self.handle = None;
+        self.function = Value::NIL;
+        if let Some(fiber) = self.fiber.take() {
+            self.pool.put(fiber, collections);
+        }
+    }
+
+    /// What its fiber holds.
+    fn line(&mut self) -> &mut line::Line {
+        match &mut self.fiber {
+            Some(fiber) => &mut fiber.line,
+            None => surmise::deopt::stop::loud_stop(format_args!("a coroutine was started without stacks")),
+        }
+    }
+}
+
+impl Drop for Coroutine {
+    fn drop(&mut self) {
+        // What is on its stacks has died with it.
+        self.end(u64::MAX);
+    }
+}
+
