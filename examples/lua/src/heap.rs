@@ -199,7 +199,7 @@ impl Heap {
 
     /// How many collections there were; a full one begins with a minor one.
     pub fn collection_count(&self) -> u64 {
-        self.statistics.minor_count as u64
+        self.statistics.minor_count
     }
 
     /// Changes how many bytes the guest may use.

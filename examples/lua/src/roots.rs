@@ -1,9 +1,9 @@
 //! What the state shows to the collector.
 
+use crate::coroutine::roots::{visit_compiled, visit_words};
 use crate::heap::{OutOfMemory, Roots, Visitor, WeakVisitor};
 use crate::object::ObjectKind;
 use crate::state::{State, Throw};
-use crate::coroutine::roots::{visit_compiled, visit_words};
 
 /// Which collection is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -30,12 +30,7 @@ impl State {
         self.traceback_of_levels(&self.levels(usize::MAX), message, first_level)
     }
 
-    fn traceback_of_levels(
-        &self,
-        levels: &[Level],
-        message: Option<&[u8]>,
-        first_level: usize,
-    ) -> Vec<u8> {
+    fn traceback_of_levels(&self, levels: &[Level], message: Option<&[u8]>, first_level: usize) -> Vec<u8> {
         let mut out = String::new();
         let mut number = first_level;
         let skip = levels.len().saturating_sub(first_level) > 1 + TRACEBACK_FIRST + TRACEBACK_LAST;

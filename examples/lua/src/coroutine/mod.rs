@@ -406,9 +406,14 @@ impl State {
             let error = coroutine.error.take();
             let Some(fiber) = &mut coroutine.fiber else { return error.map_or(Ok(()), Err) };
             let fiber: *mut Fiber = &mut **fiber;
-            if (*fiber).line.runloop.to_be_closed.is_empty() || self.coroutines.depth >= RESUME_DEPTH {
+            if (*fiber).line.runloop.to_be_closed.is_empty() {
                 coroutine.end(self.heap.collection_count());
                 return error.map_or(Ok(()), Err);
+            }
+            if self.coroutines.depth >= RESUME_DEPTH {
+                // As if the call of the first variable's `__close`, and of every other one, had failed.
+                coroutine.end(self.heap.collection_count());
+                return Err(self.string_value(b"C stack overflow"));
             }
             (*fiber).give_up_native_stack();
             let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_closing, fiber.cast());

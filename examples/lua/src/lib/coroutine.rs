@@ -24,7 +24,7 @@ pub fn open(state: &mut State) {
 
 fn check_coroutine(state: &mut State, call: Call) -> Result<*mut Thread, Throw> {
     let value = call.arg(0);
-    if value.is(Tag::Thread) { Ok(value.as_thread()) } else { Err(state.type_error(call, 0, "coroutine")) }
+    if value.is(Tag::Thread) { Ok(value.as_thread()) } else { Err(state.type_error(call, 0, "thread")) }
 }
 
 fn create(state: &mut State, call: Call) -> Result<u32, Throw> {
