@@ -17,10 +17,10 @@ use crate::context::Context;
 use crate::deopt_all::handshake::Handshake;
 use crate::deopt_all::{Visited, answer, this_thread};
 use crate::events::{DeoptEvent, EventRing};
-use crate::frames::RootWord;
+use crate::frames::{FrameWalk, RootWord};
 use crate::host::{Glue, Host, Thrown};
 use crate::isolate::{Isolate, Registered, visit_runloop};
-use crate::portable::activation::Activation;
+use crate::portable::activation::{self, Activation};
 use crate::rebuild::RebuildStack;
 use crate::stop::loud_stop;
 use crate::stubs::{self, Status};
@@ -207,13 +207,24 @@ impl<H: Host> Runloop<H> {
     /// # Safety
     /// The runloop's native stack is not the one that this is called on, and nothing on it runs again.
     pub unsafe fn abandon(&self) {
+        if self.is_active() {
+            let map = self.isolate().space().map().snapshot();
+            // SAFETY: the stack stands still at a safepoint, or it could not be left; it is not used after this walk.
+            unsafe {
+                for frame in FrameWalk::new(self.context(), &map) {
+                    if frame.candidate.is_portable() {
+                        activation::give_up(frame.frame_pointer);
+                    }
+                }
+            }
+        }
         // SAFETY: only this thread uses these parts; no frame is left that would (the function's contract).
         unsafe {
             let context = self.context();
             (*context).entry_record = null_mut();
             (*context).exit_frame_pointer = 0;
             (*context).exit_stack_pointer = 0;
-            (*self.state()).activations.truncate(0);
+            (*context).activations = null_mut();
             (*self.state()).rebuilds.abandon();
             (*self.state()).away_depth = 0;
         }
@@ -344,7 +355,7 @@ impl<H: Host> Runloop<H> {
     pub unsafe fn window_end(&self) -> *mut u8 {
         let map = self.isolate().space().map().snapshot();
         // SAFETY: handed on.
-        let newest = unsafe { crate::frames::FrameWalk::new(self.context(), &map) }.next();
+        let newest = unsafe { FrameWalk::new(self.context(), &map) }.next();
         newest.map_or(null_mut(), |frame| {
             let bytes =
                 frame.candidate.window_size as usize * frame.candidate.language.encoding.size() as usize;

@@ -327,7 +327,7 @@ print(missing, table.concat(seen, " "))
 
 -- Many of them, abandoned in the middle, with garbage around.
 local kept, alive = {}, 0
-for i = 1, 6000 do
+for i = 1, 1500 do
   local co = wrap(function(a)
     local t = { a, tostring(a) }
     for j = 1, 3 do
@@ -336,7 +336,7 @@ for i = 1, 6000 do
     end
   end)
   co(i)
-  if i % 100 == 0 then kept[#kept + 1] = co end
+  if i % 25 == 0 then kept[#kept + 1] = co end
 end
 collectgarbage()
 for i, co in ipairs(kept) do
@@ -364,7 +364,7 @@ collectgarbage() collectgarbage()
 local left = 0
 for _ in pairs(weak) do left = left + 1 end
 -- Registers may hold some of the last ones a little longer.
-print("weak", left >= 1 and left <= 5, weak[keeper()])
+print("weak", left >= 1 and left <= 25, weak[keeper()])
 
 -- Nests: coroutines that resume coroutines.
 local function nest(n)

@@ -111,6 +111,21 @@ pub(crate) unsafe fn site(frame_pointer: usize) -> FrameSite {
     unsafe { (*(*PortableFrame::below(frame_pointer)).activation).site }
 }
 
+/// Gives up the activation of a frame whose stack is abandoned. The list that it is in is not used any more.
+///
+/// # Safety
+/// As for [`site`]; the frame does not run again.
+pub(crate) unsafe fn give_up(frame_pointer: usize) {
+    // SAFETY: activations come from boxes; each frame has its own, and is given up once.
+    unsafe {
+        let frame = PortableFrame::below(frame_pointer);
+        let activation = std::mem::replace(&mut (*frame).activation, std::ptr::null_mut());
+        if !activation.is_null() {
+            drop(Box::from_raw(activation));
+        }
+    }
+}
+
 /// Reports the collector-managed values that a frame needs after its call.
 ///
 /// # Safety

@@ -65,6 +65,7 @@ impl State {
                 pins: Vec::new(),
                 native_limit,
                 guard,
+                hooks: Default::default(),
                 entered_flags: 0,
                 rebuilt: std::ptr::null_mut(),
             },
@@ -84,6 +85,7 @@ impl Fiber {
         }
         self.line.runloop.give_up_frames();
         self.line.pins.clear();
+        self.line.hooks = Default::default();
         self.ended = None;
     }
 }

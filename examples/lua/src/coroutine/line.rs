@@ -6,6 +6,8 @@ use std::mem::swap;
 use surmise::deopt::runloop::RunloopGuard;
 
 use super::{Status, of};
+use crate::hooks::Hooks;
+use crate::heap::RELOAD_ONLY;
 use crate::object::Thread;
 use crate::stack::{Frame, Runloop};
 use crate::state::State;
@@ -21,6 +23,8 @@ pub struct Line {
     pub native_limit: usize,
     /// The registration, if Surmise is plugged in.
     pub guard: Option<RunloopGuard<State>>,
+    /// [`State::hooks`].
+    pub hooks: Hooks,
     /// Of the connection.
     pub entered_flags: u32,
     /// Of the connection.
@@ -34,6 +38,9 @@ impl State {
         swap(&mut self.runloop, &mut line.runloop);
         swap(&mut self.pins, &mut line.pins);
         swap(&mut self.native_limit, &mut line.native_limit);
+        if !self.hooks.function.is_nil() || !line.hooks.function.is_nil() {
+            self.exchange_hooks(line);
+        }
         if let Some(connection) = &mut self.surmise
             && let Some(guard) = &mut line.guard
         {
@@ -46,6 +53,15 @@ impl State {
             if self.heap.requested != 0 {
                 connection.guard.request_poll();
             }
+        }
+    }
+
+    #[cold]
+    fn exchange_hooks(&mut self, line: &mut Line) {
+        swap(&mut self.hooks, &mut line.hooks);
+        self.choose_loop();
+        if self.heap.requested == 0 {
+            self.heap.requested = RELOAD_ONLY;
         }
     }
 

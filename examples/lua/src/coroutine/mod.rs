@@ -36,6 +36,7 @@ use std::rc::Rc;
 
 use surmise::deopt::stacks::{self, Handle, Progress};
 
+use crate::hooks::Mask;
 use crate::object::{Header, Thread};
 use crate::roots::Collection;
 use crate::stack::FRAME_YIELDABLE;
@@ -240,19 +241,25 @@ impl State {
             if self.coroutines.depth >= RESUME_DEPTH {
                 return Err(self.refuse("C stack overflow"));
             }
-            let to = if of(thread).fiber.is_none() {
-                self.give_fiber(thread)?
-            } else {
-                // The function's slot of the `yield` that waits.
-                of(thread).line().runloop.results_of_native()
-            };
+            if of(thread).fiber.is_none() {
+                self.give_fiber(thread)?;
+            }
             let coroutine = of(thread);
             let Coroutine { fiber: Some(fiber), handle: Some(handle), .. } = coroutine else {
                 return Err(self.refuse("cannot resume dead coroutine"));
             };
             let (fiber, handle): (*mut Fiber, Handle) = (&mut **fiber, *handle);
+            let is_first = !coroutine.function.is_nil();
+            // Behind the function, or in the function's slot of the `yield` that waits.
+            let to = match is_first {
+                true => (*fiber).line.runloop.top().add(1),
+                false => (*fiber).line.runloop.results_of_native(),
+            };
             if !(*fiber).line.runloop.has_room(to, count as usize) {
                 return Err(self.refuse("too many arguments to resume"));
+            }
+            if is_first {
+                to.sub(1).write(std::mem::replace(&mut of(thread).function, Value::NIL));
             }
             std::ptr::copy_nonoverlapping(arguments, to, count as usize);
             (*fiber).passed = count;
@@ -281,11 +288,11 @@ impl State {
         }
     }
 
-    /// The first resume: stacks, with the function laid out on them. Returns where its arguments belong.
+    /// Gives a coroutine that has not run yet its stacks. May collect.
     ///
-    /// # Safety
-    /// As for [`State::resume`].
-    unsafe fn give_fiber(&mut self, thread: *mut Thread) -> Result<*mut Value, Failure> {
+    /// # Errors
+    /// As of [`State::resume`].
+    fn give_fiber(&mut self, thread: *mut Thread) -> Result<(), Failure> {
         let fiber = match self.take_fiber() {
             Ok(fiber) => fiber,
             Err(Throw) => {
@@ -298,10 +305,26 @@ impl State {
             let fiber: *mut Fiber = &mut **coroutine.fiber.insert(fiber);
             let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_function, fiber.cast());
             coroutine.handle = Some(handle.expect("a fiber at rest can be started"));
-            let slot = (*fiber).line.runloop.top();
-            slot.write(std::mem::replace(&mut coroutine.function, Value::NIL));
-            Ok(slot.add(1))
+            Ok(())
         }
+    }
+
+    /// Sets a coroutine's hook, or none. May collect.
+    ///
+    /// # Errors
+    /// "not enough memory".
+    pub fn set_hook_of(&mut self, thread: *mut Thread, function: Value, mask: Mask) -> Result<(), Throw> {
+        // SAFETY: an argument is alive.
+        let is_fresh = unsafe { !of(thread).function.is_nil() && of(thread).fiber.is_none() };
+        self.pins.push(function);
+        let given = if is_fresh { self.give_fiber(thread) } else { Ok(()) };
+        let function = self.pins.pop().unwrap_or(Value::NIL);
+        if let Err(Failure::Refused(error) | Failure::Failed(error)) = given {
+            return Err(self.throw_value(error));
+        }
+        self.with_line_of(thread, |state| state.set_hook(function, mask));
+        self.heap.barrier(thread.cast());
+        Ok(())
     }
 
     /// Switches to a coroutine, until it switches back.
@@ -478,14 +501,6 @@ impl Coroutine {
         self.function = Value::NIL;
         if let Some(fiber) = self.fiber.take() {
             self.pool.put(fiber, collections);
-        }
-    }
-
-    /// What its fiber holds.
-    fn line(&mut self) -> &mut line::Line {
-        match &mut self.fiber {
-            Some(fiber) => &mut fiber.line,
-            None => surmise::deopt::stop::loud_stop(format_args!("a coroutine was started without stacks")),
         }
     }
 }

@@ -58,6 +58,7 @@ unsafe fn visit_line(line: &mut Line, visitor: &mut Visitor) {
         let start = runloop.slots.start;
         visitor.range(start, end.offset_from(start) as usize);
         visitor.range(line.pins.as_mut_ptr(), line.pins.len());
+        visitor.value(&mut line.hooks.function);
         if let Some(guard) = &line.guard {
             visit_compiled(guard, visitor);
         }

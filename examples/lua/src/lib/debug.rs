@@ -426,9 +426,10 @@ fn getregistry(state: &mut State, call: Call) -> Result<u32, Throw> {
 
 /// `sethook(function, mask, count)`, or none; a coroutine before it is this one.
 fn sethook(state: &mut State, call: Call) -> Result<u32, Throw> {
+    let (thread, _) = coroutine_argument(state, call);
     let first = u32::from(call.arg(0).is(Tag::Thread));
     if call.is_none_or_nil(first) {
-        state.set_hook(Value::NIL, Mask::default());
+        state.set_hook_of(thread, Value::NIL, Mask::default())?;
         return call.return_none();
     }
     let letters = state.check_bytes(call, first + 1)?;
@@ -436,7 +437,8 @@ fn sethook(state: &mut State, call: Call) -> Result<u32, Throw> {
     let count = state.opt_int(call, first + 2, 0)?;
     let has = |letter: u8| letters.contains(&letter);
     let count = u32::try_from(count.max(0)).unwrap_or(u32::MAX);
-    state.set_hook(function, Mask { call: has(b'c'), ret: has(b'r'), line: has(b'l'), count });
+    let mask = Mask { call: has(b'c'), ret: has(b'r'), line: has(b'l'), count };
+    state.set_hook_of(thread, function, mask)?;
     add_hook_key(state);
     call.return_none()
 }
@@ -452,12 +454,14 @@ fn add_hook_key(state: &mut State) {
 }
 
 fn gethook(state: &mut State, call: Call) -> Result<u32, Throw> {
-    if state.hooks.function.is_nil() {
+    let (thread, _) = coroutine_argument(state, call);
+    let hook = state.with_line_of(thread, |state| (state.hooks.function, state.hooks.mask));
+    let (function, mask) = hook.unwrap_or((Value::NIL, Mask::default()));
+    if function.is_nil() {
         return call.return_one(Value::NIL);
     }
-    let mask = state.hooks.mask;
     let letters = [(mask.call, b'c'), (mask.ret, b'r'), (mask.line, b'l')];
     let letters: Vec<u8> = letters.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| *letter).collect();
     let letters = state.string_value(&letters);
-    call.return_slice(&[state.hooks.function, letters, Value::int(i64::from(mask.count))])
+    call.return_slice(&[function, letters, Value::int(i64::from(mask.count))])
 }
