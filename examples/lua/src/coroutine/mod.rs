@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | here | the coroutine object; resuming, yielding, closing |
-//! | [`line`] | what belongs to a line of execution, and how the state goes from one to another |
+//! | [`line`](mod@line) | what belongs to a line of execution, and how the state goes from one to another |
 //! | [`fiber`] | stacks: made, kept for the next coroutine, given up |
 //! | [`roots`] | what coroutines show to the collector |
 //!
@@ -24,7 +24,7 @@
 //!
 //! Interpreter and compiled frames of a coroutine stand on its native stack like those of a program on its own. A yield would work
 //! across everything; what PUC Lua refuses is refused here as well: a native function that called back, unless it is one of those
-//! that can go on ([`FRAME_YIELDABLE`](crate::stack::FRAME_YIELDABLE)). So nothing stands on the stack of a suspended coroutine that
+//! that can go on ([`FRAME_YIELDABLE`]). So nothing stands on the stack of a suspended coroutine that
 //! has to be dropped, and one that nobody can resume any more is freed with it. For the same reason a run loop that an embedder
 //! starts in a native function is a barrier.
 
