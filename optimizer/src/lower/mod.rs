@@ -132,6 +132,8 @@ pub fn lower(
     boxing::check_language(language)?;
     target::with_scratch(|scratch| {
         scratch.context.clear();
+        // The code generator forgets to; without this, each function would leave its own in the thread's buffers for good.
+        scratch.context.func.dfg.exception_tables.clear();
         scratch.context.func.signature = unit_signature();
         let made = Translator::translate(function, language, settings, target, scratch)?;
         image::compile(function, settings, target, scratch, made)

@@ -1,6 +1,7 @@
-//! What lowering costs. Run with `cargo test --release -p surmise lower::tests::cost -- --ignored --nocapture`.
+//! What lowering costs: memory, and time. The measurements are ignored unless asked for:
+//! `cargo test --release -p surmise lower::tests::cost -- --ignored --nocapture`.
 
-use super::super::target::Scratch;
+use super::super::target::{Scratch, with_scratch};
 use super::super::{LowerSettings, Target, Translator, lower, unit_signature};
 use super::languages::*;
 use surmise_ir::entity::*;
@@ -58,6 +59,20 @@ fn thread_time() -> f64 {
     // SAFETY: the structure is there to be written.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The buffers that a thread keeps don't grow with the functions that it has compiled.
+#[test]
+fn buffers_hold_one_function() {
+    let target = Target::with_verifier(false).unwrap();
+    let maker = guarded_loop(4, 10, true);
+    let exits_kept = || {
+        lower(&maker.function, &maker.language, &LowerSettings::default(), &target).unwrap();
+        with_scratch(|scratch| scratch.context.func.dfg.exception_tables.len())
+    };
+    let first = exits_kept();
+    assert!(first > 0);
+    assert_eq!(exits_kept(), first);
 }
 
 #[test]
