@@ -68,9 +68,10 @@ pub struct PortableImage {
 }
 
 impl PortableImage {
-    /// The image of an optimized function that rests on nothing.
+    /// The image of an optimized function, which says itself what it rests on.
     pub fn new(function: Function) -> PortableImage {
-        PortableImage { function, assumptions: Vec::new() }
+        let assumptions = function.assumptions().collect();
+        PortableImage { function, assumptions }
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Immediate {
     Register(Register),
     /// A guest call.
     Call(CallInfo),
+    /// What an assumption is about.
+    Recipe(Recipe),
 }
 
 impl Immediate {
@@ -95,6 +97,7 @@ impl Immediate {
             Immediate::Operation(..) => ImmediateForm::Operation,
             Immediate::Register(_) => ImmediateForm::Register,
             Immediate::Call(_) => ImmediateForm::Call,
+            Immediate::Recipe(_) => ImmediateForm::Recipe,
         }
     }
 }
@@ -129,10 +132,10 @@ pub struct InstData {
     /// For guards that were moved away from the bytecode instruction whose guess they check: that instruction. Otherwise the
     /// resume point of the state says it. (In text: `site @12`.)
     pub site: Option<Pc>,
-    /// For guards: something was decided at compile time because this guard holds, and no operand shows it. The guard must stay.
-    /// (In text: `pinned`.)
+    /// For guards and assumptions: something was decided at compile time because this holds, and no operand shows it. It must
+    /// stay. (In text: `pinned`.)
     pub pinned: bool,
-    /// Provenance: the guards that prove what this instruction takes for granted. Each dominates it.
+    /// Provenance: the guards and assumptions that prove what this instruction takes for granted. Each dominates it.
     pub proofs: SmallVec<[Inst; 2]>,
 }
 
@@ -329,6 +332,18 @@ impl Function {
             None => self.slots.push(recipe),
         }
     }
+    /// The instructions that say so: at the beginning of the entry block, so that they dominate all that follows from them.
+    pub fn assumption_insts(&self) -> impl Iterator<Item = Inst> + '_ {
+        let entry = &self.blocks[self.entry_block()].insts;
+        entry.iter().copied().filter(|&inst| self.insts[inst].opcode == Opcode::Assume)
+    }
+    /// What the function rests on without checking it: the recipes of its `assume` instructions.
+    pub fn assumptions(&self) -> impl Iterator<Item = Recipe> + '_ {
+        self.assumption_insts().filter_map(|inst| match self.insts[inst].immediate {
+            Immediate::Recipe(recipe) => Some(recipe),
+            _ => None,
+        })
+    }
     /// The states of the frames at a state, innermost first.
     pub fn state_chain(&self, state: FrameStateId) -> impl Iterator<Item = FrameStateId> + '_ {
         std::iter::successors(Some(state), |&state| self.states[state].parent)
@@ -356,6 +371,9 @@ impl Function {
                 self.slots.get(slot).is_some_and(|recipe| (recipe.class as usize) < language.recipes.len())
             }
             Immediate::Operation(operation, _) => language.operations.is_valid(operation),
+            Immediate::Recipe(recipe) => {
+                language.recipes.get(recipe.class as usize).is_some_and(|class| class.ty == Type::Raw)
+            }
             _ => true,
         }
     }

@@ -235,6 +235,8 @@ pub enum WordUse {
     Integer,
     /// As a spesh slot with a recipe of this class (index into [`Language::recipes`]).
     Slot(u32),
+    /// Not as a parameter: the case rests on the assumption that a recipe of this class names, and needs no check of it.
+    Assumption(u32),
 }
 
 /// One way to do an operation.
@@ -244,9 +246,9 @@ pub struct Case {
     pub operands: SmallVec<[OperandPattern; 3]>,
     /// Which variant of fact the log must have seen at the site, if any.
     pub variant: Option<u8>,
-    /// How the fact's words become the template's further parameters.
+    /// How the fact's words become the template's further parameters, or what the case rests on.
     pub words: SmallVec<[WordUse; 4]>,
-    /// The code: one block whose parameters are the operands, then the words; it ends with `return`.
+    /// The code: its first block's parameters are the operands, then the words (but for assumptions); it ends with `return`.
     pub template: Function,
 }
 

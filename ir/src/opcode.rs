@@ -59,6 +59,8 @@ pub enum ImmediateForm {
     Register,
     /// A call's window position, wanted results and site.
     Call,
+    /// A recipe: what an assumption is about.
+    Recipe,
 }
 
 /// What the result is.
@@ -175,6 +177,9 @@ opcodes! {
     GuardTrue = "guard_true", Reason, [I1], none, Guard: "Leaves unless the condition holds.";
     GuardFalse = "guard_false", Reason, [I1], none, Guard: "Leaves if the condition holds.";
 
+    // Assumptions.
+    Assume = "assume", Recipe, [], none, Pure: "The function rests on what the recipe names, without checking it: whoever breaks it invalidates the candidate. Only in the entry block.";
+
     // Memory of host objects. `base` is a `ref` or a `raw`.
     Load = "load", Field, *, *, Read: "`load f, base`: the field's value.";
     Store = "store", Field, *, none, Write: "`store f, base, value`: sets the field.";
@@ -218,9 +223,9 @@ impl Opcode {
     pub fn is_terminator(self) -> bool {
         self.effect() == EffectClass::Terminator
     }
-    /// Whether instructions may name it as what proves something: a guard, or a branch in what its first way dominates.
+    /// Whether instructions may name it as what proves something: a guard, an assumption, or a branch in what its first way dominates.
     pub fn may_prove(self) -> bool {
-        self.is_guard() || self == Opcode::Branch
+        self.is_guard() || matches!(self, Opcode::Assume | Opcode::Branch)
     }
     /// Whether it is a guard: an instruction that leaves to the interpreter when a guess fails.
     pub fn is_guard(self) -> bool {

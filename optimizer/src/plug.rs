@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use surmise_deopt::candidate::CandidateId;
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::events::{DeoptEvent, DeoptObserver};
-use surmise_deopt::isolate::{EntryPoint, Isolate, UnitEntries};
+use surmise_deopt::isolate::{EntryPoint, InstallError, Isolate, UnitEntries};
 use surmise_deopt::loaded::Candidate;
 use surmise_deopt::slots::SlotValue;
 use surmise_deopt::table::ExitReason;
@@ -110,11 +110,26 @@ struct UnitRecord {
     knowledge: Knowledge,
     /// How often the unit was learnt since the last retirement: each of its loops adds to what is known of it.
     lessons: u32,
-    /// How many of its candidates were thrown away: what was requested before the last of them is not wanted any more.
+    /// How often guesses that failed had its candidates thrown away.
     retirements: u32,
+    /// How often an assumption broke on which it rested, or would have.
+    breaks: u32,
     variadic: bool,
     /// How often the unit looks at every back-edge for the loop that its new candidate enters.
     looks: u32,
+}
+
+impl UnitRecord {
+    /// How often what was known of it turned out wrong: what was requested before the last time is not wanted any more.
+    fn revision(&self) -> u32 {
+        self.retirements + self.breaks
+    }
+    /// Nothing is known any more, and nothing is on its way.
+    fn forget(&mut self) {
+        self.phases.clear();
+        self.knowledge = Knowledge::None;
+        self.lessons = 0;
+    }
 }
 
 /// Counts for the statistics.
@@ -271,6 +286,7 @@ impl Plug {
             knowledge: Knowledge::None,
             lessons: 0,
             retirements: 0,
+            breaks: 0,
             variadic,
             looks: 0,
         });
@@ -422,7 +438,7 @@ impl Plug {
     fn request(&mut self, unit: UnitIndex, entry: Entry) {
         let record = self.record(unit);
         record.phases.insert(entry, Phase::Requested);
-        let knowledge = (record.retirements, record.lessons);
+        let knowledge = (record.revision(), record.lessons);
         self.client.request(unit, entry, knowledge);
     }
 
@@ -437,24 +453,29 @@ impl Plug {
     }
 
     fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
-        let Delivery { unit, entry, knowledge: (retirements, _), serial, result, .. } = delivery;
+        let Delivery { unit, entry, knowledge: (revision, _), serial, result, .. } = delivery;
         let record = self.record(unit);
         let is_outdone = record.installed.get(&entry).is_some_and(|&(_, newer)| newer > serial);
-        if retirements != record.retirements || is_outdone {
+        if revision != record.revision() || is_outdone {
             // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
             return;
         }
         let phase = match result {
             Err(_) => Phase::GivenUp,
             Ok(image) => match self.install(image, host) {
-                Some(candidate) => {
+                Ok(candidate) => {
                     self.totals.installed += 1;
                     if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
                         self.isolate.retire(older);
                     }
                     Phase::Installed
                 }
-                None => {
+                // It broke while the candidate was made.
+                Err(InstallError::Assumption { recipe, .. }) => {
+                    self.totals.not_installed += 1;
+                    return self.learn_without(unit, recipe, host);
+                }
+                Err(_) => {
                     self.totals.not_installed += 1;
                     Phase::GivenUp
                 }
@@ -486,9 +507,7 @@ impl Plug {
                 self.client.failed(FailedGuess { unit: index, pc, reason, failures: failures.into() });
                 let record = self.record(index);
                 record.retirements += 1;
-                record.phases.clear();
-                record.knowledge = Knowledge::None;
-                record.lessons = 0;
+                record.forget();
                 // What was compiled from the same knowledge goes too: the next ones are made from more of it.
                 let others: Vec<CandidateId> =
                     record.installed.drain(..).map(|(_, (candidate, _))| candidate).collect();

@@ -8,8 +8,10 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use surmise_ir::entity::{KindId, Pc, Register};
 use surmise_ir::guard::GuardReason;
+use surmise_ir::language::{Language, Recipe, WordUse};
 
 /// A map in order of insertion.
 pub type Map<K, V> = IndexMap<K, V, FxBuildHasher>;
@@ -104,6 +106,8 @@ pub struct UnitProfile {
     pub sites: Map<Pc, SiteProfile>,
     /// Guesses that failed, by site and reason.
     pub failed: Map<(Pc, GuardReason), Failures>,
+    /// Assumptions on which it rested and that have broken. What was seen while they held is not guessed again.
+    pub broken: Vec<Recipe>,
     /// How many of its candidates were thrown away.
     pub retirements: u32,
     /// How often a site that was taken for never reached was reached.
@@ -171,6 +175,47 @@ impl UnitProfile {
             self.sites.entry(pc).or_default().surprised = true;
         }
     }
+}
+
+impl UnitProfile {
+    /// Notes that an assumption has broken on which the unit rested.
+    pub fn break_assumption(&mut self, recipe: Recipe) {
+        if !self.broken.contains(&recipe) {
+            self.broken.push(recipe);
+        }
+    }
+    /// The profile without the facts that rest on broken assumptions.
+    pub fn without_broken(&self, language: &Language) -> Cow<'_, UnitProfile> {
+        if self.broken.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut profile = self.clone();
+        for site in profile.sites.values_mut() {
+            let before = site.facts.len();
+            site.facts.retain(|((variant, words), _)| {
+                !assumptions(language, *variant, words).any(|recipe| self.broken.contains(&recipe))
+            });
+            site.surprised |= site.facts.len() < before;
+        }
+        Cow::Owned(profile)
+    }
+}
+
+/// What cases rest on that are for this fact.
+fn assumptions<'a>(
+    language: &'a Language,
+    variant: u8,
+    words: &'a Words,
+) -> impl Iterator<Item = Recipe> + 'a {
+    let operations = language.operations.values().map(|operation| &operation.cases);
+    let intrinsics = language.intrinsics.iter().map(|intrinsic| &intrinsic.cases);
+    let cases = operations.chain(intrinsics).flatten().filter(move |case| case.variant == Some(variant));
+    cases.flat_map(move |case| {
+        case.words.iter().zip(words).filter_map(|(word_use, &word)| match *word_use {
+            WordUse::Assumption(class) => Some(Recipe { class, words: [u64::from(word), 0] }),
+            WordUse::Integer | WordUse::Slot(_) => None,
+        })
+    })
 }
 
 /// What is known of all units.

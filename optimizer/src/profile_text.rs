@@ -10,6 +10,7 @@
 //! jumped @5 times 2
 //! not_jumped @5 times 38
 //! failed @4 shape times 2
+//! broken shape 17 0
 //! ```
 
 use crate::log::Event;
@@ -18,7 +19,7 @@ use smallvec::SmallVec;
 use std::fmt::{Display, Formatter, Result as FormatResult};
 use surmise_ir::entity::{KindId, Pc, Register};
 use surmise_ir::guard::GuardReason;
-use surmise_ir::language::Language;
+use surmise_ir::language::{Language, Recipe};
 
 /// A profile that prints itself.
 pub struct ProfileText<'a> {
@@ -66,6 +67,10 @@ impl Display for ProfileText<'_> {
         for ((pc, reason), failures) in &profile.failed {
             writeln!(f, "failed {pc} {reason} times {}", failures.retirements)?;
         }
+        for recipe in &profile.broken {
+            let class = self.language.recipes.get(recipe.class as usize).map_or("?", |class| &class.name);
+            writeln!(f, "broken {class} {} {}", recipe.words[0], recipe.words[1])?;
+        }
         Ok(())
     }
 }
@@ -94,6 +99,11 @@ pub fn read_event(profile: &mut UnitProfile, line: &str, language: &Language) ->
             let retirements = times.unwrap_or(crate::config::RETIREMENTS_PER_GUESS);
             let failures = Failures { retirements, failures: u64::from(retirements) };
             profile.failed.insert((pc(at)?, reason), failures);
+            return Some(());
+        }
+        ["broken", class, first, second] => {
+            let words = [first.parse().ok()?, second.parse().ok()?];
+            profile.break_assumption(Recipe { class: language.recipe_class(class)?, words });
             return Some(());
         }
         ["register", at, register, name] => {
@@ -129,7 +139,8 @@ mod tests {
     fn what_is_printed_is_read() {
         let language = surmise_ir::generate::language();
         let text = "entered 5\nloop @1 40\nregister @0 r0 int times 5\noperands @1 int float times 3\nresult @1 float times 3\n\
-                    fact @4 2 (17, 0) times 40\njumped @5 times 2\nnot_jumped @5 times 38\nfailed @4 shape times 2\n";
+                    fact @4 2 (17, 0) times 40\njumped @5 times 2\nnot_jumped @5 times 38\nfailed @4 shape times 2\n\
+                    broken shape 17 0\n";
         let mut profile = UnitProfile::default();
         for line in text.lines() {
             read_event(&mut profile, line, &language).unwrap_or_else(|| panic!("{line}"));
@@ -141,6 +152,7 @@ mod tests {
             "register @0 x int",
             "fact @4",
             "failed @4 nonsense",
+            "broken nonsense 1 0",
             "operands @1 nonsense",
         ] {
             assert_eq!(read_event(&mut profile, wrong, &language), None, "{wrong}");

@@ -5,7 +5,7 @@
 //!  client (runloop's thread)                    service thread                        pool
 //!  flush(log) ──────── bounded queue ─────────▶ profile.add
 //!  request(unit, entry) ──────────────────────▶ plan: once per (unit, entry) ───────▶ compile
-//!  failed(candidate, guess) ──────────────────▶ profile.retire, forget                  │
+//!  failed(guess), broken(assumption) ─────────▶ profile: not guessed again               │
 //!  take() ◀── inbox, poll flag raised ◀──────── deliver ◀───────────────────────────────┘
 //! ```
 //!
@@ -33,7 +33,7 @@ use surmise_deopt::candidate::Image;
 use surmise_ir::entity::Pc;
 use surmise_ir::function::Entry;
 use surmise_ir::guard::GuardReason;
-use surmise_ir::language::Language;
+use surmise_ir::language::{Language, Recipe};
 use thiserror::Error;
 
 /// Log batches that may wait. Each is at most 64 KiB.
@@ -93,6 +93,7 @@ enum Message {
     Log(Vec<Record>),
     Request(Request),
     Failed(FailedGuess),
+    Broken(UnitIndex, Recipe),
     Compiled(Box<Finished>),
     Stop(Sender<()>),
 }
@@ -147,6 +148,8 @@ pub struct Totals {
     pub unreadable_batches: u64,
     /// Guesses that brought a candidate down.
     pub failed_guesses: u64,
+    /// Assumptions that broke, counted for each unit that rested on them.
+    pub broken_assumptions: u64,
 }
 
 struct Shared {
@@ -338,6 +341,10 @@ impl Client {
     pub fn failed(&self, guess: FailedGuess) {
         let _ = self.sender.send(Message::Failed(guess));
     }
+    /// Says that an assumption has broken on which a candidate of the unit rested, or would have.
+    pub fn broken(&self, unit: UnitIndex, recipe: Recipe) {
+        let _ = self.sender.send(Message::Broken(unit, recipe));
+    }
     /// Takes the next delivery.
     pub fn take(&self) -> Option<Delivery> {
         self.inbox.deliveries.lock().expect("no holder of the inbox panics").pop_front()
@@ -407,6 +414,18 @@ impl Worker {
                     guess.reason,
                     guess.pc,
                     guess.failures
+                ));
+            }
+            Message::Broken(unit, recipe) => {
+                self.shared.totals.lock().expect("no holder of the totals panics").broken_assumptions += 1;
+                self.profile.unit_mut(unit).break_assumption(recipe);
+                let class = self.shared.language.recipes.get(recipe.class as usize);
+                self.tell(&format!(
+                    "=== {}: assumption {} {} {} has broken\n",
+                    self.units.get(&unit).map_or("?", |unit| unit.name()),
+                    class.map_or("?", |class| &class.name),
+                    recipe.words[0],
+                    recipe.words[1],
                 ));
             }
             Message::Compiled(finished) => self.finish(*finished),

@@ -1,17 +1,19 @@
 //! Assumptions: guesses that compiled code does not check, since whoever breaks one invalidates every candidate that rests on it.
 //!
 //! The host makes an assumption when it has something that holds until further notice ("this global was never reassigned"), and
-//! breaks it with [`Isolate::invalidate`] before the thing changes. A candidate image names what it rests on by recipes, as it
+//! breaks it with [`Isolate::invalidate`] before compiled code runs again that could see the change. A candidate image names what it rests on by recipes, as it
 //! does for its slots; at installation the host says which assumption of its own each recipe means. A candidate that rests on a
 //! broken assumption is not installed.
 
 use super::{Reason, Report, Request, Which};
 use crate::candidate::CandidateId;
-use crate::isolate::Isolate;
+use crate::isolate::{Contents, Installed, Isolate};
 use crate::slots::SlotValue;
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use surmise_ir::entity::UnitId;
+use surmise_ir::language::Recipe;
 use thiserror::Error;
 
 /// Something that holds in one isolate until it is invalidated.
@@ -120,8 +122,30 @@ impl Isolate {
     pub fn dependents(&self, assumption: Assumption) -> Vec<CandidateId> {
         self.contents().assumptions.dependents(assumption).to_vec()
     }
-    /// An assumption does not hold any more: what rests on it is deoptimized, in every runloop. To be called before the thing that was
-    /// assumed changes. A second call does nothing.
+    /// The units whose candidates rest on an assumption, each with the recipe by which it names it.
+    ///
+    /// # Errors
+    /// If it is another isolate's.
+    pub fn resting_on(&self, assumption: Assumption) -> Result<Vec<(UnitId, Recipe)>, AssumptionError> {
+        let mut contents = self.contents();
+        contents.assumptions.record(assumption)?;
+        let Contents { installed, retired, .. } = &*contents;
+        let all = installed.values().chain(retired.iter().map(|retired| &retired.installed));
+        let mut found = Vec::new();
+        for Installed { loaded, assumptions, .. } in all {
+            let candidate = loaded.candidate();
+            // The host names one assumption for each recipe, in their order.
+            for (&named, &recipe) in assumptions.iter().zip(candidate.assumptions()) {
+                let resting = (candidate.unit(), recipe);
+                if named == assumption && !found.contains(&resting) {
+                    found.push(resting);
+                }
+            }
+        }
+        Ok(found)
+    }
+    /// An assumption does not hold any more: what rests on it is deoptimized, in every runloop. To be called before anything runs that
+    /// rests on it, once the thing has changed that was assumed. A second call does nothing.
     ///
     /// # Safety
     /// As for [`Isolate::deopt_all`].

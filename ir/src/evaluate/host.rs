@@ -113,6 +113,11 @@ pub trait EvaluatorHost {
     fn barrier(&mut self, object: u64, value: Datum) -> Result<(), Stop>;
     /// What a spesh slot holds here.
     fn slot(&mut self, slot: SlotId, recipe: &Recipe) -> Result<Datum, Stop>;
+    /// Whether an assumption holds: what rests on it begins to run.
+    fn holds(&mut self, recipe: &Recipe) -> bool {
+        let _ = recipe;
+        true
+    }
     /// The address of the host's own state.
     fn host_state(&mut self) -> u64;
     /// How many arguments the activation with this window was called with.

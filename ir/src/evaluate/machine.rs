@@ -361,6 +361,12 @@ impl<'a> Machine<'a> {
             }
 
             (Opcode::Slot, Immediate::Slot(slot), []) => result(host.slot(slot, &self.function.slots[slot])?),
+            (Opcode::Assume, Immediate::Recipe(recipe), []) => match host.holds(&recipe) {
+                true => Ok(Next::Result(None)),
+                false => {
+                    Err(Halt::Fault("the function rests on this, and it does not hold any more".to_owned()))
+                }
+            },
             (Opcode::HostState, _, []) => result(Datum::Raw(host.host_state())),
             (Opcode::Argument, Immediate::Register(register), [])
                 if self.function.entry == Entry::Call

@@ -10,7 +10,7 @@ use crate::entity::{Register, SlotId};
 use crate::function::Wanted;
 use crate::language::{Encoding, Language, MemoryType, Recipe};
 use crate::types::Type;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What something outside can see of an evaluation.
 #[derive(Clone, PartialEq, Debug)]
@@ -111,6 +111,8 @@ pub struct ModelHost<'l> {
     pub argument_count: u64,
     /// What slots hold, by recipe; others hold a number made from their recipe.
     pub slots: BTreeMap<Recipe, Datum>,
+    /// Assumptions that do not hold.
+    pub broken: BTreeSet<Recipe>,
     /// Externs by name; others give a value made from their operands.
     pub externs: BTreeMap<String, ExternFunction<'l>>,
     /// Guest calls; without it they give a value made from their arguments.
@@ -135,6 +137,7 @@ impl<'l> ModelHost<'l> {
             registers: BTreeMap::new(),
             argument_count: args.len() as u64,
             slots: BTreeMap::new(),
+            broken: BTreeSet::new(),
             externs: BTreeMap::new(),
             guest: None,
             invalidate_at: None,
@@ -219,6 +222,9 @@ impl EvaluatorHost for ModelHost<'_> {
     fn barrier(&mut self, object: u64, _: Datum) -> Result<(), Stop> {
         self.barriers.push(object);
         Ok(())
+    }
+    fn holds(&mut self, recipe: &Recipe) -> bool {
+        !self.broken.contains(recipe)
     }
     fn slot(&mut self, _: SlotId, recipe: &Recipe) -> Result<Datum, Stop> {
         if let Some(&held) = self.slots.get(recipe) {

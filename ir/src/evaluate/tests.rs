@@ -266,3 +266,16 @@ fn words_box_and_unbox() {
     assert_eq!(boxing::unboxed(&language, kind("small"), [2, 0]), None);
     assert_eq!(boxing::boxed(&language, kind("small"), Some(Datum::I1(true))), None);
 }
+
+#[test]
+fn what_rests_on_a_broken_assumption_is_not_run() {
+    let language = language();
+    let function = straight(&language, "assume shape 7 0; return v0");
+    let mut host = ModelHost::new(&language, &[int(1), int(2)]);
+    let exit = evaluate(&function, &language, WINDOW, Settings::default(), &mut host).unwrap();
+    assert_eq!(exit, Exit::Returned(vec![Datum::Any(int(1))]));
+    host.broken
+        .insert(crate::language::Recipe { class: language.recipe_class("shape").unwrap(), words: [7, 0] });
+    let fault = evaluate(&function, &language, WINDOW, Settings::default(), &mut host).unwrap_err();
+    assert!(fault.to_string().contains("does not hold any more"), "{fault}");
+}

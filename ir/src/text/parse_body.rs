@@ -1,13 +1,13 @@
 //! Reads the blocks of a function or template, and puts the function together.
 
 use super::ParseError;
-use super::parse_instruction::ParsedInst;
+use super::parse_instruction::{ParsedInst, recipe};
 use super::parser::{Mark, Parser};
 use crate::analysis::BitSet;
 use crate::entity::{Block, FrameId, FrameStateId, Inst, Pc, UnitId, Value};
 use crate::frame_state::{FrameInfo, FrameState, ResumePoint, When};
 use crate::function::{BlockData, Function, Immediate, InstData, ValueData, ValueDef};
-use crate::language::{Language, Recipe};
+use crate::language::Language;
 use crate::opcode::Opcode;
 use crate::types::Type;
 use cranelift_entity::{EntityRef, PrimaryMap};
@@ -155,10 +155,8 @@ impl<'l> Body<'l> {
             );
         }
         parser.expect("=")?;
-        let class =
-            parser.known("a recipe class of the language", |name| self.language.recipe_class(name))?;
-        let words = [parser.word()?, parser.word()?];
-        self.function.slots.push(Recipe { class, words });
+        let recipe = recipe(parser, self.language)?;
+        self.function.slots.push(recipe);
         Ok(())
     }
 

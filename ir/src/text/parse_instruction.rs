@@ -7,7 +7,7 @@ use super::parser::{Mark, Parser};
 use crate::entity::{Block, FieldId, FrameStateId, Inst, KindId, SlotId, Value};
 use crate::function::{BlockCall, CallInfo, Immediate, InstData, Wanted};
 use crate::guard::GuardReason;
-use crate::language::Language;
+use crate::language::{Language, Recipe};
 use crate::opcode::{FloatCondition, ImmediateForm, IntCondition, Opcode};
 use crate::types::Type;
 use cranelift_entity::EntityRef;
@@ -47,6 +47,12 @@ pub(super) fn extern_(
     language: &Language,
 ) -> Result<crate::entity::ExternId, ParseError> {
     parser.known("an extern of the language", |name| language.extern_(name))
+}
+
+/// What a slot holds or an assumption is about: `shape 12 0`.
+pub(super) fn recipe(parser: &mut Parser, language: &Language) -> Result<Recipe, ParseError> {
+    let class = parser.known("a recipe class of the language", |name| language.recipe_class(name))?;
+    Ok(Recipe { class, words: [parser.word()?, parser.word()?] })
 }
 
 fn reason(parser: &mut Parser) -> Result<GuardReason, ParseError> {
@@ -133,6 +139,7 @@ impl Body<'_> {
                 Immediate::Operation(operation, crate::entity::Pc(0))
             }
             ImmediateForm::Register => Immediate::Register(parser.register()?),
+            ImmediateForm::Recipe => Immediate::Recipe(recipe(parser, language)?),
         })
     }
 

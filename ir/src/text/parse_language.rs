@@ -311,8 +311,12 @@ fn case(parser: &mut Parser, language: &Language, name: &str, params: &[Type]) -
             if parser.eat_word("integer") {
                 return Ok(WordUse::Integer);
             }
+            if parser.eat_word("assume") {
+                return recipe_class(parser, language).map(WordUse::Assumption);
+            }
             if !parser.eat_word("slot") {
-                return parser.fail("how a word of the fact is used: `integer` or `slot class`");
+                return parser
+                    .fail("how a word of the fact is used: `integer`, `slot class` or `assume class`");
             }
             recipe_class(parser, language).map(WordUse::Slot)
         })?;

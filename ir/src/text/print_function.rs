@@ -118,6 +118,20 @@ impl Display for FieldName<'_> {
     }
 }
 
+/// What a slot holds or an assumption is about.
+struct RecipeText<'a>(&'a Language, Recipe);
+
+impl Display for RecipeText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let RecipeText(language, Recipe { class, words }) = *self;
+        match language.recipes.get(class as usize) {
+            Some(class) => write!(f, "{}", Name(&class.name))?,
+            None => write!(f, "?{class}")?,
+        }
+        write!(f, " {} {}", Word(words[0]), Word(words[1]))
+    }
+}
+
 struct FunctionText<'a> {
     function: &'a Function,
     language: &'a Language,
@@ -137,13 +151,8 @@ impl Display for FunctionText<'_> {
         }
         let outermost = function.frames.get(FrameId::new(0));
         writeln!(f, " registers {} {{", outermost.map_or(0, |frame| frame.register_count))?;
-        for (slot, &Recipe { class, words }) in &function.slots {
-            write!(f, "  {slot} = ")?;
-            match self.language.recipes.get(class as usize) {
-                Some(class) => write!(f, "{}", Name(&class.name))?,
-                None => write!(f, "?{class}")?,
-            }
-            writeln!(f, " {} {}", Word(words[0]), Word(words[1]))?;
+        for (slot, &recipe) in &function.slots {
+            writeln!(f, "  {slot} = {}", RecipeText(self.language, recipe))?;
         }
         for (id, frame) in &function.frames {
             if id.index() == 0 && frame.unit == function.unit && frame.parent.is_none() && frame.window == 0 {
@@ -365,6 +374,7 @@ impl InstText<'_> {
                 row(f, &language.operations, operation, |operation| &operation.name)
             }
             Immediate::Register(register) => write!(f, "{register}"),
+            Immediate::Recipe(recipe) => write!(f, "{}", RecipeText(language, recipe)),
             Immediate::Call(info) => {
                 f.write_str(" ")?;
                 let (callee, args) = match data.args.split_first() {

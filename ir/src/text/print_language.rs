@@ -206,6 +206,7 @@ impl LanguageText<'_> {
                 commas(f, &case.words, |f, word| match *word {
                     WordUse::Integer => f.write_str("integer"),
                     WordUse::Slot(class) => write!(f, "slot {}", self.recipe_name(class)),
+                    WordUse::Assumption(class) => write!(f, "assume {}", self.recipe_name(class)),
                 })?;
                 f.write_str(")")?;
             }
@@ -252,8 +253,11 @@ pub(crate) fn template_parameters(language: &Language, case: &Case, params: &[Ty
         }
     };
     let word = |word: &WordUse| match *word {
-        WordUse::Integer => Type::I64,
-        WordUse::Slot(class) => language.recipes.get(class as usize).map_or(Type::Raw, |class| class.ty),
+        WordUse::Integer => Some(Type::I64),
+        WordUse::Slot(class) => {
+            Some(language.recipes.get(class as usize).map_or(Type::Raw, |class| class.ty))
+        }
+        WordUse::Assumption(_) => None,
     };
-    case.operands.iter().enumerate().map(operand).chain(case.words.iter().map(word)).collect()
+    case.operands.iter().enumerate().map(operand).chain(case.words.iter().filter_map(word)).collect()
 }

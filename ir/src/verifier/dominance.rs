@@ -37,7 +37,7 @@ pub(super) fn check(
         for &proof in &data.proofs {
             let by = &function.insts[proof];
             if !by.opcode.may_prove() {
-                let message = format!("proof {proof} is neither a guard nor a branch");
+                let message = format!("proof {proof} is neither a guard nor an assumption nor a branch");
                 report.at_inst(Rule::Provenance, block, inst, message);
             }
             if !positions.dominates(dominators, proof, inst) {

@@ -192,10 +192,14 @@ impl<'a> Check<'a> {
             }
         }
         for word in &case.words {
-            if let WordUse::Slot(class) = *word
-                && class as usize >= language.recipes.len()
-            {
+            let (WordUse::Slot(class) | WordUse::Assumption(class)) = *word else { continue };
+            let class = language.recipes.get(class as usize);
+            if class.is_none() {
                 self.add(Rule::Cases, place, "a word's recipe class does not exist");
+            } else if matches!(word, WordUse::Assumption(_))
+                && class.is_some_and(|class| class.ty != Type::Raw)
+            {
+                self.add(Rule::Cases, place, "the recipe class of an assumption is not of type raw");
             }
         }
         if case.variant.is_none() && !case.words.is_empty() {

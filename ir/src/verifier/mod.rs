@@ -11,23 +11,24 @@
 //! 2. **Terminators.** Every block ends with a terminator and has no other. A jump has one target, a branch two, others none;
 //!    only terminators have targets.
 //! 3. **Entry.** There is an entry block; it has no parameters, and no jump leads to it. `argument` and `self_closure` are only
-//!    in it, `argument_count` too and only in functions entered by call; `argument` names a register of the frame.
+//!    in it, `argument_count` too and only in functions entered by call; `argument` names a register of the frame. So is
+//!    `assume`, which names each assumption once.
 //! 4. **Immediates.** An immediate has the form that the opcode table says, and names what the language and the function have:
-//!    kinds, fields, externs, slots, operations. Guest calls need a call protocol; `any_tag` and `any_payload` need pair encoding.
+//!    kinds, fields, externs, slots, operations, recipe classes (for assumptions of type `raw`). Guest calls need a call protocol; `any_tag` and `any_payload` need pair encoding.
 //! 5. **Types.** Operands have the types of the opcode table, or of what the immediate names; a result is there exactly if the
 //!    table says so, with the type that it says. Plain accesses name plain fields, element accesses element fields.
 //! 6. **Jump arguments.** A jump passes as many values as its target has parameters, of their types.
 //! 7. **Dominance** (design 3). An operand is defined before its use on every path. So are the values of frame states, at each
 //!    instruction that carries the state: they can be evaluated whether or not the exit is taken. A call's result is not in
 //!    its own *after* state.
-//! 8. **Stages** [1, 8]. A generic function has no guard, no proof, no `call_unit`: nothing that a log could make wrong.
+//! 8. **Stages** [1, 8]. A generic function has no guard, no assumption, no proof, no `call_unit`: nothing that a log could make wrong.
 //!    (`deoptimize` is no guess: it marks what the lifter leaves to the interpreter.) A lowerable function has only blocks that
 //!    can be reached; its generic operations are lowered to calls of their fallbacks.
 //! 9. **States where they are due.** Guards, polls, `deoptimize`, operations and guest calls carry a state in `state`; polls,
 //!    operations and guest calls one *before*. Guest calls, and operations and externs that may run guest code, carry a state
 //!    *after* in `after`. A `branch` may carry a state, operations and externs an *after* state that they don't need; no
 //!    other instruction carries any. Only guards, and `deoptimize`s that were guards, have
-//!    a `site` and are `pinned`.
+//!    a `site` and are `pinned`; assumptions may be `pinned` as well.
 //! 10. **Frames** (design 4). Frames form a tree with frame 0 as its root. A state of frame 0 has neither callee nor parent; a state of
 //!     an inlined frame has a callee, and its parent is a state of the frame's parent, *after* the call, with no results.
 //! 11. **Frame states** (design 4). Registers ascend, lie in the frame, and hold boxed values, as callee and results do; the length of
@@ -36,7 +37,7 @@
 //!     unit). Registers from the start of an open run on are in the window already.
 //! 13. **Effects** (design 5). No effect lies between a resume point and an instruction that may return to it; see [`effects`] for
 //!     what exactly is checked.
-//! 14. **Provenance** (design 6). Proofs are guards, which dominate what they prove, or branches, whose first way, with no other way
+//! 14. **Provenance** (design 6). Proofs are guards and assumptions, which dominate what they prove, or branches, whose first way, with no other way
 //!     to its target, dominates it. An `unbox` without proof is the lifter's word.
 //! 15. **Window.** Window registers lie in the window, a call's with its arguments. `result_count` follows a call with open
 //!     results in its block, with no other call between.
@@ -58,7 +59,8 @@
 //! 18. **Layouts.** Names differ; fields are listed by their layout, once; alias classes exist.
 //! 19. **Externs.** Names differ; alias classes exist.
 //! 20. **Operations.** Names differ; the fallback exists and has the operation's signature. Intrinsics' numbers differ.
-//! 21. **Cases.** As many patterns as operands; only `any` operands have kinds; words only with a variant; recipe classes exist.
+//! 21. **Cases.** As many patterns as operands; only `any` operands have kinds; words only with a variant; recipe classes exist,
+//!     those of assumptions are of type `raw`.
 //! 22. **Recipes.** Names differ; slots hold `raw`, `ref` or `any`.
 //! 23. **Calls and barrier.** Kinds, fields, externs and recipe classes exist and have the types that the protocol says.
 

@@ -107,8 +107,8 @@ fn check_due(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
     if data.site.is_some() && !is_guess {
         report.at_inst(Rule::StatesDue, block, inst, "only guards have sites");
     }
-    if data.pinned && !is_guess {
-        report.at_inst(Rule::StatesDue, block, inst, "only guards are pinned");
+    if data.pinned && !is_guess && data.opcode != Opcode::Assume {
+        report.at_inst(Rule::StatesDue, block, inst, "only guards and assumptions are pinned");
     }
 }
 
@@ -116,7 +116,7 @@ fn check_stage(report: &mut Report, block: Block, inst: Inst, data: &InstData, s
     if stage != Stage::Generic {
         return;
     }
-    if data.opcode.is_guard() || data.opcode == Opcode::CallUnit {
+    if data.opcode.is_guard() || matches!(data.opcode, Opcode::CallUnit | Opcode::Assume) {
         report.at_inst(Rule::Stages, block, inst, "a guess in a generic function");
     }
     if !data.proofs.is_empty() {

@@ -189,11 +189,21 @@ pub(super) fn check_blocks(report: &mut Report, graph: &ControlFlow, stage: Stag
 }
 fn check_entry_only(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
     let function = report.function;
-    if !matches!(data.opcode, Opcode::Argument | Opcode::SelfClosure | Opcode::ArgumentCount) {
+    if !matches!(data.opcode, Opcode::Argument | Opcode::SelfClosure | Opcode::ArgumentCount | Opcode::Assume)
+    {
         return;
     }
-    if block != function.entry_block() {
+    let entry = function.entry_block();
+    if block != entry {
         report.at_inst(Rule::Entry, block, inst, "only the entry block may have this instruction");
+    }
+    let is_same = |&other: &Inst| {
+        other != inst
+            && function.insts[other].opcode == Opcode::Assume
+            && function.insts[other].immediate == data.immediate
+    };
+    if data.opcode == Opcode::Assume && function.blocks[entry].insts.iter().any(is_same) {
+        report.at_inst(Rule::Entry, block, inst, "the assumption is named twice");
     }
     if data.opcode == Opcode::ArgumentCount && function.entry != Entry::Call {
         report.at_inst(

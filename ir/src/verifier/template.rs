@@ -100,7 +100,7 @@ fn check_inst(report: &mut Report, block: Block, inst: Inst, data: &InstData) {
         EffectClass::Call => data.opcode == Opcode::CallExtern,
         EffectClass::Terminator => matches!(data.opcode, Opcode::Return | Opcode::Jump | Opcode::Branch),
         EffectClass::Pure | EffectClass::Read | EffectClass::Write | EffectClass::Guard => {
-            !matches!(data.immediate, Immediate::Register(_) | Immediate::Slot(_))
+            !matches!(data.immediate, Immediate::Register(_) | Immediate::Slot(_) | Immediate::Recipe(_))
                 && !matches!(data.opcode, Opcode::SelfClosure | Opcode::ArgumentCount)
         }
     };

@@ -57,6 +57,8 @@ fn right_functions_stay_without_violations() {
 
 const RIGHT: &[&str] = &[
     "return v0",
+    // An assumption proves what it dominates, and one that nothing names may be pinned.
+    "inst1: assume shape 1 0; assume shape 2 0 pinned; v1 = unbox int v0 by inst1; return",
     // The same guard before each effect; another instruction's resume point after it.
     "v1 = guard_kind table kind v0 [state0]; v2 = rawconst 0; store Table.shape v1, v2\n\
      state2 = before @1 {r0: v0}; v3 = guard_kind int kind v0 [state2]; return v0",
@@ -86,6 +88,20 @@ const WRONG: &[(Rule, Stage, &str, &str)] = &[
     (Rule::Entry, Stage::Generic, "jump block1\nblock1: jump block0", "a jump to the entry"),
     (Rule::Entry, Stage::Generic, "jump block1\nblock1: v1 = argument r1; return", "only the entry block"),
     (Rule::Entry, Stage::Generic, "v1 = argument r2; return", "2 registers"),
+    (
+        Rule::Entry,
+        Stage::Specialized,
+        "jump block1\nblock1: assume shape 1 0; return",
+        "only the entry block",
+    ),
+    (
+        Rule::Entry,
+        Stage::Specialized,
+        "assume shape 1 0; assume shape 1 1; assume shape 1 0; return",
+        "named twice",
+    ),
+    (Rule::Immediates, Stage::Specialized, "assume constant 1 0; return", "does not exist"),
+    (Rule::Stages, Stage::Generic, "assume shape 1 0; return", "a guess in a generic"),
     (Rule::Types, Stage::Generic, "v1 = iconst 1; v2 = fneg v1; return", "of type i64, not f64"),
     (
         Rule::Types,
@@ -164,7 +180,7 @@ const WRONG: &[(Rule, Stage, &str, &str)] = &[
     ),
     (Rule::StatesDue, Stage::Specialized, "v1 = call_extern add_slow v0, v0; return", "no state after"),
     (Rule::StatesDue, Stage::Specialized, "poll [state0] site @3; return", "only guards have"),
-    (Rule::StatesDue, Stage::Specialized, "poll [state0] pinned; return", "only guards are"),
+    (Rule::StatesDue, Stage::Specialized, "poll [state0] pinned; return", "only guards and assumptions"),
     (
         Rule::Frames,
         Stage::Specialized,
@@ -271,7 +287,7 @@ const WRONG: &[(Rule, Stage, &str, &str)] = &[
         Rule::Provenance,
         Stage::Specialized,
         "inst9: v1 = iconst 1; v2 = unbox int v0 by inst9; return",
-        "is neither a guard nor a branch",
+        "is neither a guard nor an assumption nor a branch",
     ),
     (
         Rule::Provenance,
@@ -443,6 +459,16 @@ const WRONG_LANGUAGES: &[(Rule, &str, &str)] = &[
         Rule::Cases,
         "operation late(any, any) -> any = add_slow { case (_, _) (integer) { return v0 } }",
         "no variant",
+    ),
+    (
+        Rule::Cases,
+        "operation late(any, any) -> any = add_slow { case (_, _) observed 1 (assume constant) { return v0 } }",
+        "not of type raw",
+    ),
+    (
+        Rule::Templates,
+        "intrinsic late = 9 { case (_) { assume shape 1 0; return v0 } }",
+        "can't have this instruction",
     ),
     (Rule::Templates, "intrinsic late = 9 { case (int) { return v0 } }", "one value of type any"),
     (

@@ -62,7 +62,7 @@ pub(super) fn compile(
         mark_home,
         window_size: function.window_size(),
         slots: function.slots.values().copied().collect(),
-        assumptions: Vec::new(),
+        assumptions: function.assumptions().collect(),
         deopt: tables.deopt,
         calls: tables.calls,
     };

@@ -242,6 +242,8 @@ impl Translator<'_> {
             }
             (Opcode::Barrier, _, &[object, value]) => return self.barrier(object, value),
 
+            // The image names it.
+            (Opcode::Assume, ..) => return Ok(()),
             (Opcode::Slot, Immediate::Slot(slot), _) => {
                 let encoding = self.language.encoding;
                 let Some(slots) = self.slots else { return Err(self.malformed()) };

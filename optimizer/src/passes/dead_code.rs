@@ -4,7 +4,7 @@
 //! values of their frame states, and the guards that prove them. Guards of arguments and of results exist only to know more:
 //! they go when their payload is used for nothing but boxing it again (verifier rule 7), unless something was decided because they
 //! hold (`pinned`). The guards of an operation's
-//! operands stay: they also stand for "the operation had no other effect".
+//! operands stay: they also stand for "the operation had no other effect". Assumptions go when nothing rests on them.
 
 use super::Environment;
 use super::edit::Replacements;
@@ -39,7 +39,7 @@ fn is_droppable_guess(function: &Function, inst: Inst) -> bool {
 fn is_needed_for_itself(function: &Function, language: &Language, inst: Inst) -> bool {
     let data = &function.insts[inst];
     match data.opcode.effect() {
-        EffectClass::Pure | EffectClass::Read => false,
+        EffectClass::Pure | EffectClass::Read => data.pinned,
         EffectClass::Guard => true,
         EffectClass::Write | EffectClass::Terminator => true,
         EffectClass::Call => match data.immediate {

@@ -45,7 +45,12 @@ fn key(function: &Function, inst: Inst, replacements: &Replacements) -> Option<K
         Immediate::FloatCondition(condition) => ImmediateKey::Other(condition as u32),
         Immediate::Slot(slot) => ImmediateKey::Other(slot.as_u32()),
         Immediate::Register(register) => ImmediateKey::Other(register.0 as u32),
-        Immediate::Field(_) | Immediate::Extern(_) | Immediate::Operation(..) | Immediate::Call(_) => {
+        // A function names each assumption once.
+        Immediate::Field(_)
+        | Immediate::Extern(_)
+        | Immediate::Operation(..)
+        | Immediate::Call(_)
+        | Immediate::Recipe(_) => {
             return None;
         }
     };

@@ -15,6 +15,8 @@
 //!   has no other effect (an error, a metamethod).
 //! * A site that the log never saw, in a unit that it saw well, becomes `deoptimize`.
 //! * Calls of closures go through the unit's entry cell; calls of known natives become the intrinsic's case.
+//! * A case may rest on an assumption that a word of its fact names. The function says so in its entry block (`assume`), and the
+//!   case's instructions name that as their proof. What was seen under an assumption that has broken is not looked at any more.
 
 use super::{Environment, edit};
 use crate::profile::{SiteProfile, UnitProfile};
@@ -34,7 +36,8 @@ const BEHAVIOURS_PER_SITE: usize = 4;
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
-    walk(function, environment.language, environment.profile, environment.fuel);
+    let profile = environment.profile.without_broken(environment.language);
+    walk(function, environment.language, &profile, environment.fuel);
 }
 
 /// Operations that were left get the cases that are proved by now: nothing more is guessed.
@@ -61,6 +64,7 @@ fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fue
         current: entry,
         tails: FxHashMap::default(),
         well_seen: false,
+        assumptions: Vec::new(),
     };
     walk.well_seen = walk.is_well_seen();
     // Explicit stack: functions may be deep in blocks.
@@ -79,6 +83,8 @@ fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fue
             Step::Leave(mark) => walk.undo_to(mark),
         }
     }
+    let assumptions = walk.assumptions;
+    function.blocks[entry].insts.splice(0..0, assumptions);
     edit::drop_unreachable(function);
 }
 
@@ -101,6 +107,8 @@ struct Walk<'a, 'b> {
     /// For blocks that were split: the block that has the terminator now.
     tails: FxHashMap<Block, Block>,
     well_seen: bool,
+    /// New assumptions, for the beginning of the entry block.
+    assumptions: Vec<Inst>,
 }
 
 /// A choice for one operation.
@@ -481,14 +489,21 @@ impl<'a> Walk<'a, '_> {
             };
             copy.values.insert(params[index], value);
         }
-        for (index, (&word_use, &word)) in case.words.iter().zip(&choice.words).enumerate() {
+        let mut params = params[case.operands.len()..].iter();
+        for (&word_use, &word) in case.words.iter().zip(&choice.words) {
+            let recipe = |class| Recipe { class, words: [u64::from(word), 0] };
             let value = match word_use {
                 WordUse::Integer => {
                     self.emit(InstData::new(Opcode::Iconst, &[], Immediate::Integer(i64::from(word))))
                 }
-                WordUse::Slot(class) => self.emit_slot(Recipe { class, words: [u64::from(word), 0] }),
+                WordUse::Slot(class) => self.emit_slot(recipe(class)),
+                WordUse::Assumption(class) => {
+                    copy.proofs.push(self.assume(recipe(class)));
+                    continue;
+                }
             };
-            copy.values.insert(params[case.operands.len() + index], self.function.result(value));
+            let &param = params.next().expect("a parameter for each word that is a value");
+            copy.values.insert(param, self.function.result(value));
         }
         if template.layout.len() == 1 {
             return self.inline_block(template, entry, &mut copy, otherwise);
@@ -669,6 +684,20 @@ impl<'a> Walk<'a, '_> {
                 self.guard_kind(arg, kind, GuardReason::Kind, state);
             }
         }
+    }
+    /// The instruction that says that the function rests on an assumption. What is decided because of it is not always seen in operands,
+    /// so it stays.
+    fn assume(&mut self, recipe: Recipe) -> Inst {
+        let names = |inst: &Inst| self.function.insts[*inst].immediate == Immediate::Recipe(recipe);
+        let known = self.assumptions.iter().copied().find(names);
+        if let Some(known) = known.or_else(|| self.function.assumption_insts().find(names)) {
+            return known;
+        }
+        let mut data = InstData::new(Opcode::Assume, &[], Immediate::Recipe(recipe));
+        data.pinned = true;
+        let inst = self.function.make_inst(data, None);
+        self.assumptions.push(inst);
+        inst
     }
     fn emit_slot(&mut self, recipe: Recipe) -> Inst {
         let slot = self.function.slot(recipe);

@@ -1,14 +1,18 @@
 //! What a plug does about deoptimization of everything: asks for it, and goes on with the units that it concerned.
 //!
-//! A unit whose candidate was invalidated is hot and well known: its entries ask for candidates again when they are next looked at.
+//! A unit whose candidate was invalidated is hot and well known: its entries ask for candidates again when they are next looked at. If
+//! what it rested on has broken, the unit is learnt again first, and what was seen under that assumption is left out.
 //! Under stress (`SURMISE_DEOPT_ALL_EVERY`) nothing has changed that candidates rest on, so they are installed again at once, as
 //! fresh copies of their code.
 
 use super::{Map, Phase, Plug, PlugHost};
+use crate::log::UnitIndex;
 use std::sync::Arc;
 use surmise_deopt::candidate::{CandidateId, Image};
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Reason, Report, Request, Which};
+use surmise_deopt::isolate::InstallError;
 use surmise_ir::function::Entry;
+use surmise_ir::language::Recipe;
 
 /// Polls between two looks for frames in thrown away candidates, at most: each look walks the stack.
 const LONGEST_PAUSE: u32 = 1023;
@@ -53,10 +57,25 @@ impl Plug {
         assumption: Assumption,
         host: &mut dyn PlugHost,
     ) -> Result<Report, AssumptionError> {
+        let resting = self.isolate.resting_on(assumption)?;
         // SAFETY: handed on.
         let report = unsafe { self.isolate.invalidate(assumption) }?;
         self.note(&report, host);
+        for (unit, recipe) in resting {
+            for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
+                self.learn_without(index, recipe, host);
+            }
+        }
         Ok(report)
+    }
+    /// Has a unit learnt again, without what rests on an assumption that has broken.
+    pub(super) fn learn_without(&mut self, unit: UnitIndex, recipe: Recipe, host: &mut dyn PlugHost) {
+        self.client.broken(unit, recipe);
+        let record = self.record(unit);
+        record.breaks += 1;
+        record.forget();
+        let counter = self.cold_counter(0);
+        host.arm(unit, counter, false);
     }
     fn note(&mut self, report: &Report, host: &mut dyn PlugHost) {
         if report.candidates > 0 {
@@ -122,8 +141,8 @@ impl Plug {
             record.installed = kept;
             for (entry, (candidate, serial)) in gone {
                 let image = self.stress.as_mut().and_then(|stress| stress.images.remove(&candidate));
-                let again = image.and_then(|image| Some((self.install(image, host)?, serial)));
-                let unit = crate::log::UnitIndex(first + index as u32);
+                let again = image.and_then(|image| Some((self.install(image, host).ok()?, serial)));
+                let unit = UnitIndex(first + index as u32);
                 let record = &mut self.units[index];
                 match again {
                     Some(again) => drop(record.installed.insert(entry, again)),
@@ -140,16 +159,20 @@ impl Plug {
     }
 
     /// Installs an image in this isolate.
-    pub(super) fn install(&mut self, image: Arc<Image>, host: &mut dyn PlugHost) -> Option<CandidateId> {
+    pub(super) fn install(
+        &mut self,
+        image: Arc<Image>,
+        host: &mut dyn PlugHost,
+    ) -> Result<CandidateId, InstallError> {
         let kept = self.stress.is_some().then(|| image.clone());
         let image = Arc::unwrap_or_clone(image);
         // SAFETY: the image comes from our own lowering for the isolate's language; this is the isolate's thread at a safepoint;
         // what the host resolves is of the recipe's type.
         let installed = unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) };
-        let candidate = installed.ok()?;
+        let candidate = installed?;
         if let (Some(stress), Some(image)) = (&mut self.stress, kept) {
             stress.images.insert(candidate, image);
         }
-        Some(candidate)
+        Ok(candidate)
     }
 }

@@ -256,8 +256,14 @@ impl Native {
         let heap = &mut installed.machine.heap;
         let isolate = &installed.native.isolate;
         // SAFETY: the image comes from lowering, for this language; what is resolved is of the recipes' types.
-        let id =
-            unsafe { isolate.install(lowered.image.clone(), &mut |recipe| resolve(&language, heap, recipe)) };
+        let id = unsafe {
+            isolate.install(lowered.image.clone(), &mut |recipe| match recipe.class {
+                class if Some(class) == language.recipe_class("promise") => {
+                    Some(isolate.assume().as_slot_value())
+                }
+                _ => resolve(&language, heap, recipe),
+            })
+        };
         let id = id.map_err(|error| error.to_string())?;
         let candidates = isolate.candidates();
         let candidate = candidates.iter().find(|known| known.id() == id);
@@ -362,7 +368,7 @@ pub fn fill_slots(function: &Function, language: &Language, world: &mut World<'_
     for recipe in function.slots.values() {
         let number = recipe.words[0];
         let value = match language.recipes[recipe.class as usize].name.as_str() {
-            "shape" => Datum::Raw(number),
+            "shape" | "promise" => Datum::Raw(number),
             // In the model a function's unit is its number.
             "unit" => Datum::Raw(number),
             "function" => Datum::Ref(world.host.memory.new_function(language, number)),
