@@ -41,6 +41,7 @@ use std::collections::VecDeque;
 
 use crate::bytecode::Prototype;
 use crate::cache::{FieldCache, LookupCache};
+use crate::claims::Claims;
 use crate::metamethod::Event;
 use crate::object::{
     BUFFER_CARDED, Buffer, CARD_VALUES, Cell, FLAG_OLD, FLAG_REMEMBERED, Header, LuaClosure, LuaString,
@@ -92,6 +93,8 @@ pub struct Heap {
     pub finalizers_pending: u8,
     /// Grows whenever a table that others' cached lookups went through changes in a way that matters to them.
     pub class_epoch: u64,
+    /// What has not changed for a while.
+    pub claims: Claims,
     /// Shape of empty tables without metatable.
     pub root_shape: *mut Shape,
     /// Names of the metamethods, by [`Event`].
@@ -143,6 +146,7 @@ impl Heap {
             requested: 0,
             finalizers_pending: 0,
             class_epoch: 1,
+            claims: Claims::default(),
             root_shape,
             event_names: [std::ptr::null_mut(); Event::COUNT],
             lookups: LookupCache::new(),

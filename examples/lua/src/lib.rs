@@ -8,6 +8,7 @@
 pub mod ast;
 pub mod bytecode;
 pub mod cache;
+pub mod claims;
 pub mod command;
 pub mod compiler;
 pub mod coroutine;

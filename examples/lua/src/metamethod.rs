@@ -112,7 +112,7 @@ impl State {
             }
         }
         // Cached lookups that went through the metatable of a type are void.
-        self.heap.class_epoch += 1;
+        self.heap.chains_changed();
     }
 
     /// A value's handler of an event, or nil.

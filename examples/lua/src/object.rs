@@ -66,6 +66,8 @@ pub const FLAG_CLASS_LIKE: u8 = 8;
 pub const FLAG_FINALIZER: u8 = 16;
 /// (Tables with a carded array part, which never carry [`FLAG_REMEMBERED`]) The table is in the remembered list.
 pub const FLAG_LISTED: u8 = 32;
+/// (Tables) The table has a tree of shapes of its own, in which stores are noticed (`table/kept.rs`).
+pub const FLAG_KEPT_FIELDS: u8 = 64;
 
 /// (Tables, `extra`) The table of globals: allowed more properties than others before it becomes a dictionary.
 pub const TABLE_GLOBALS: u16 = 1;

@@ -23,6 +23,7 @@
 
 mod array;
 mod hash;
+mod kept;
 mod metatable;
 mod next;
 mod slots;
@@ -32,6 +33,8 @@ mod tests;
 pub(crate) use array::shrink_array;
 pub use array::{append, array, element, insert_element, remove_element, reserve_array, set_list};
 pub use hash::{Entry, HashPart};
+pub(crate) use kept::leave_own_tree;
+pub use kept::{claim, note_store};
 pub use metatable::{metamethod, set_metatable};
 pub use next::{InvalidKey, Position, advance, next, next_element};
 pub use slots::reserve_slots;
@@ -39,7 +42,7 @@ use slots::{add_property, note_class_change};
 pub(crate) use slots::{clear_property, grow_slots};
 
 use crate::heap::Heap;
-use crate::object::{Buffer, FLAG_CLASS_LIKE, Header, LuaString, Table};
+use crate::object::{Buffer, FLAG_CLASS_LIKE, FLAG_KEPT_FIELDS, Header, LuaString, Table};
 use crate::value::{Tag, Value};
 
 /// Why a value can't be a key.
@@ -205,8 +208,12 @@ pub fn set_string(heap: &mut Heap, table: *mut Table, key: *mut LuaString, value
         unsafe {
             let before = *slot;
             *slot = value;
-            if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
+            let flags = (*table).header.flags;
+            if flags & FLAG_CLASS_LIKE != 0 {
                 note_class_change(heap, key, before, value);
+            }
+            if flags & FLAG_KEPT_FIELDS != 0 {
+                note_store(heap, table, slot.offset_from(Buffer::values((*table).slots)) as u32);
             }
         }
         heap.barrier_value(table as *mut Header, value);

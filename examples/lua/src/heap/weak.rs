@@ -217,8 +217,9 @@ impl Heap {
         table::shrink_array(table);
         // SAFETY: the table is live.
         if unsafe { (*table).header.flags } & FLAG_CLASS_LIKE != 0 {
-            self.class_epoch += 1;
+            self.chains_changed();
         }
+        table::leave_own_tree(self, table);
     }
 
     /// Overwrites keys that die and have no value: the sweep will free them. Their places stay taken.

@@ -265,7 +265,7 @@ impl State {
         self.runloop.open_top = open_top;
         self.runloop.native_depth -= 1;
         self.runloop.barriers -= u32::from(is_barrier);
-        self.stress_point();
+        self.guest_point();
         result
     }
 }

@@ -1,8 +1,9 @@
 //! From the interpreter into compiled code, and what happens when a unit's counter runs out.
 
-use surmise::deopt::deopt_all::{Reason, Report, Request, Which};
+use rustc_hash::FxHashMap;
+use surmise::deopt::deopt_all::{Assumption, Reason, Report, Request, Which};
 use surmise::deopt::host::GuestResults;
-use surmise::deopt::isolate::EntryPoint;
+use surmise::deopt::isolate::{EntryPoint, Isolate};
 use surmise::deopt::runloop::Outcome;
 use surmise::deopt::slots::SlotValue;
 use surmise::ir::entity::Pc;
@@ -25,6 +26,8 @@ struct Service<'a> {
     names: &'a super::names::Names,
     prototypes: &'a [*mut Prototype],
     logging: &'a mut u32,
+    isolate: &'a Isolate,
+    assumptions: &'a mut FxHashMap<u32, Assumption>,
 }
 
 impl PlugHost for Service<'_> {
@@ -47,6 +50,10 @@ impl PlugHost for Service<'_> {
             4 => SlotValue::word(std::ptr::from_ref(&**prototype(first)?) as u64),
             5 => SlotValue::word(self.names.shape_by_id(first as u32)? as u64),
             6 => SlotValue::word(self.names.object_by_id(first as u32)?.payload),
+            7 if state.heap.claims.holds(first as u32) => {
+                let assumption = self.assumptions.entry(first as u32);
+                assumption.or_insert_with(|| self.isolate.assume()).as_slot_value()
+            }
             _ => return None,
         })
     }
@@ -79,8 +86,9 @@ impl State {
     ) -> Option<R> {
         let state: *mut State = self;
         let connection: &mut Connection = self.surmise.as_mut()?;
-        let Connection { plug, names, prototypes, logging, .. } = connection;
-        let mut host = Service { state, names, prototypes, logging };
+        let isolate = connection.plug.isolate().clone();
+        let Connection { plug, names, prototypes, logging, assumptions, .. } = connection;
+        let mut host = Service { state, names, prototypes, logging, isolate: &isolate, assumptions };
         let result = run(plug, &mut host);
         self.choose_loop();
         Some(result)
@@ -126,11 +134,34 @@ impl State {
         report.unwrap_or_default()
     }
 
-    /// A safepoint at which guest code could run. Under stress, everything is deoptimized at every so-many-th one.
+    /// A safepoint at which guest code could run. What rests on claims that have ended is deoptimized; under stress, everything is, at
+    /// every so-many-th one.
     #[inline(always)]
-    pub fn stress_point(&mut self) {
+    pub fn guest_point(&mut self) {
+        self.end_claims();
         if self.stressed {
             self.stress();
+        }
+    }
+    /// Deoptimizes what rests on claims that have ended.
+    ///
+    /// *Invariant:* no compiled code is entered, or returned to, between the end of a claim and this.
+    #[inline(always)]
+    pub fn end_claims(&mut self) {
+        if self.heap.claims.have_ended() {
+            self.invalidate_ended();
+        }
+    }
+    #[cold]
+    #[inline(never)]
+    fn invalidate_ended(&mut self) {
+        for number in self.heap.claims.take_ended() {
+            let Some(connection) = &mut self.surmise else { return };
+            // Without an assumption nothing rests on it.
+            let Some(assumption) = connection.assumptions.remove(&number) else { continue };
+            // SAFETY: as in `deopt_all`.
+            let result = self.with_connection(|plug, host| unsafe { plug.invalidate(assumption, host) });
+            debug_assert!(matches!(result, Some(Ok(_))), "the assumption is this isolate's");
         }
     }
     #[cold]
@@ -218,6 +249,7 @@ unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
         if connection.guard.take_poll() {
             state.serve();
         }
+        state.end_claims();
         let at = if is_header { Entry::Loop(Pc(index)) } else { Entry::Call };
         let decision = state.with_connection(|plug, host| {
             let decision = plug.fired(unit, at, host);
@@ -316,6 +348,7 @@ pub unsafe fn enter_call(state: &mut State, function: *mut Value, count: u32, fl
     // SAFETY: the function's contract. Missing parameters are absent values.
     unsafe {
         let prototype = (*(*function).as_closure()).prototype;
+        state.end_claims();
         let window = function.add(1);
         let mut given = count as usize;
         while given < (*prototype).parameter_count as usize {

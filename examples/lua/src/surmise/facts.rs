@@ -12,7 +12,7 @@ use super::lifter::Snapshot;
 use crate::bytecode::{Instruction, Op, Prototype};
 use crate::cache::{self, CACHE_EVENT_KEY, CacheKind, FieldCache};
 use crate::metamethod::Event;
-use crate::object::{FLAG_CLASS_LIKE, LuaString, Table};
+use crate::object::{Buffer, FLAG_CLASS_LIKE, FLAG_KEPT_FIELDS, LuaString, TABLE_GLOBALS, Table};
 use crate::shape::Shape;
 use crate::stack::Frame;
 use crate::state::State;
@@ -36,8 +36,16 @@ pub mod variant {
     pub const ABSENT: u8 = 11;
     pub const OWN_PRESENT: u8 = 12;
     pub const ELEMENT_PLAIN: u8 = 13;
+    pub const ADDED_PLAIN: u8 = 14;
     pub const ELEMENT_STORED: u8 = 15;
+    pub const ABSENT_PLAIN: u8 = 16;
     pub const WITHOUT_EQUAL: u8 = 17;
+    pub const KEPT_CLOSURE: u8 = 20;
+    pub const KEPT_NATIVE: u8 = 21;
+    pub const KEPT_TABLE: u8 = 22;
+    pub const INHERITED_CLOSURE: u8 = 23;
+    pub const INHERITED_NATIVE: u8 = 24;
+    pub const BY_TYPE_NATIVE: u8 = 25;
     /// Something that no case is for.
     pub const OTHER: u8 = 99;
 }
@@ -145,16 +153,22 @@ impl Logger<'_> {
     unsafe fn added(&mut self, pc: u32, cache: u32, shape: usize) {
         // SAFETY: caches live as long as their prototype.
         let cache = unsafe { &(&(*self.prototype).caches)[cache as usize] };
+        // One from before the last change of a class says nothing of what happened now.
+        let is_current = cache.kind == CacheKind::AddPlain || cache.epoch == self.heap.class_epoch;
         let words = match cache.kind {
-            CacheKind::Add | CacheKind::AddPlain if cache.through as usize == shape => {
+            CacheKind::Add | CacheKind::AddPlain if cache.through as usize == shape && is_current => {
                 let (from, to) = (self.shape(cache.through), self.shape(cache.new_shape));
-                Some([from, to, cache.slot, self.heap.class_epoch as u32])
+                Some([from, to, cache.slot])
             }
             _ => None,
         };
-        match words {
-            Some(words) => self.connection.plug.log.fact(self.unit, pc, variant::ADDED, &words),
-            None => self.connection.plug.log.fact(self.unit, pc, variant::OTHER, &[]),
+        let log = &mut self.connection.plug.log;
+        match (words, cache.kind) {
+            (Some(words), CacheKind::AddPlain) => log.fact(self.unit, pc, variant::ADDED_PLAIN, &words),
+            (Some([from, to, slot]), _) if let Some(chains) = self.heap.claims.chains() => {
+                log.fact(self.unit, pc, variant::ADDED, &[from, to, slot, chains]);
+            }
+            _ => log.fact(self.unit, pc, variant::OTHER, &[]),
         }
     }
 
@@ -335,10 +349,8 @@ impl Logger<'_> {
             let cache = self.cache(index);
             if object.is(Tag::String) {
                 cache::get_by_type(self.heap, cache, object.tag, strings);
-                if (*cache).kind == CacheKind::ByType && u64::from((*cache).tag) == object.tag {
-                    let holder = self.connection.names.object(Value::table((*cache).holder));
-                    let words = [holder, (*cache).slot, (*cache).epoch as u32];
-                    return self.fact(variant::BY_TYPE, &words);
+                if cache::type_hit(self.heap, &*cache, object.tag).is_some() {
+                    return self.by_type((*cache).holder, (*cache).slot, (*cache).key);
                 }
                 return self.fact(variant::OTHER, &[]);
             }
@@ -352,13 +364,17 @@ impl Logger<'_> {
                 return self.fact(variant::OTHER, &[]);
             }
             if let Some(slot) = (*shape).lookup(key) {
+                if self.kept(table, slot) {
+                    return;
+                }
                 let id = self.shape(shape);
                 if (*table).metatable.is_null() {
                     return self.fact(variant::OWN, &[id, slot]);
                 }
-                if self.absent_above(table, key) {
-                    let epoch = self.heap.class_epoch as u32;
-                    return self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, epoch]);
+                if self.absent_above(table, key)
+                    && let Some([key, chains]) = self.chain_claims(key)
+                {
+                    return self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, key, chains]);
                 }
                 let present = !table::get_string(table, key).is_nil();
                 return self.fact(if present { variant::OWN_PRESENT } else { variant::OTHER }, &[id, slot]);
@@ -366,18 +382,89 @@ impl Logger<'_> {
             let _ = cache::get(self.heap, cache, table);
             let fits = (*cache).through == shape && (*cache).epoch == self.heap.class_epoch;
             match (*cache).kind {
-                CacheKind::Inherited if fits => {
+                CacheKind::Inherited if fits => self.inherited(shape, (*cache).holder, (*cache).slot, key),
+                CacheKind::AbsentPlain if (*cache).through == shape => {
                     let id = self.shape(shape);
-                    let holder = self.connection.names.object(Value::table((*cache).holder));
-                    let words = [id, holder, (*cache).slot, (*cache).epoch as u32];
-                    self.fact(variant::INHERITED, &words);
+                    self.fact(variant::ABSENT_PLAIN, &[id]);
                 }
-                CacheKind::Absent | CacheKind::AbsentPlain if (*cache).through == shape => {
+                CacheKind::Absent if fits => {
                     let id = self.shape(shape);
-                    let epoch = self.heap.class_epoch as u32;
-                    self.fact(variant::ABSENT, &[id, epoch]);
+                    match self.chain_claims(key) {
+                        Some([key, chains]) => self.fact(variant::ABSENT, &[id, key, chains]),
+                        None => self.fact(variant::OTHER, &[]),
+                    }
                 }
                 _ => self.fact(variant::OTHER, &[]),
+            }
+        }
+    }
+
+    /// Reports an own field that keeps its value: a function of a library or class, or what globals name. Returns whether it is one.
+    unsafe fn kept(&mut self, table: *mut Table, slot: u32) -> bool {
+        // SAFETY: the caller's table is live and has the slot.
+        unsafe {
+            let is_globals = (*table).header.extra & TABLE_GLOBALS != 0;
+            let value = *Buffer::values((*table).slots).add(slot as usize);
+            let variant = match value.tag {
+                tag if tag == Tag::LuaClosure as u64 => variant::KEPT_CLOSURE,
+                tag if tag == Tag::Native as u64 => variant::KEPT_NATIVE,
+                // What globals name is known by name; what that has in its fields may be any structure.
+                tag if tag == Tag::Table as u64 && is_globals => variant::KEPT_TABLE,
+                _ => return false,
+            };
+            if !is_globals && !self.connection.names.is_known(Value::table(table)) {
+                return false;
+            }
+            let Some(claim) = table::claim(self.heap, table, slot) else { return false };
+            let table = self.connection.names.object(Value::table(table));
+            let value = self.connection.names.object(value);
+            self.fact(variant, &[table, value, claim]);
+            true
+        }
+    }
+
+    /// What a lookup rests on that went along an `__index` chain.
+    fn chain_claims(&mut self, key: *mut LuaString) -> Option<[u32; 2]> {
+        Some([self.heap.claims.key(key)?, self.heap.claims.chains()?])
+    }
+
+    /// Reports a field that another table has on the `__index` chain.
+    unsafe fn inherited(&mut self, shape: *mut Shape, holder: *mut Table, slot: u32, key: *mut LuaString) {
+        let Some([key, chains]) = self.chain_claims(key) else { return self.fact(variant::OTHER, &[]) };
+        // SAFETY: the caller's holder is live and has the slot.
+        let (value, claim) = unsafe {
+            (*Buffer::values((*holder).slots).add(slot as usize), table::claim(self.heap, holder, slot))
+        };
+        let shape = self.shape(shape);
+        let variant =
+            if value.is(Tag::LuaClosure) { variant::INHERITED_CLOSURE } else { variant::INHERITED_NATIVE };
+        match claim {
+            Some(claim) if value.is(Tag::LuaClosure) || value.is(Tag::Native) => {
+                let value = self.connection.names.object(value);
+                self.fact(variant, &[shape, value, key, chains, claim]);
+            }
+            _ => {
+                let holder = self.connection.names.object(Value::table(holder));
+                self.fact(variant::INHERITED, &[shape, holder, slot, key, chains]);
+            }
+        }
+    }
+
+    /// Reports a method of a string.
+    unsafe fn by_type(&mut self, holder: *mut Table, slot: u32, key: *mut LuaString) {
+        let Some([key, chains]) = self.chain_claims(key) else { return self.fact(variant::OTHER, &[]) };
+        // SAFETY: the caller's holder is live and has the slot.
+        let (value, claim) = unsafe {
+            (*Buffer::values((*holder).slots).add(slot as usize), table::claim(self.heap, holder, slot))
+        };
+        match claim {
+            Some(claim) if value.is(Tag::Native) => {
+                let value = self.connection.names.object(value);
+                self.fact(variant::BY_TYPE_NATIVE, &[value, chains, claim]);
+            }
+            _ => {
+                let holder = self.connection.names.object(Value::table(holder));
+                self.fact(variant::BY_TYPE, &[holder, slot, key, chains]);
             }
         }
     }
@@ -427,6 +514,10 @@ impl Logger<'_> {
                 }
                 return Some((index, shape as usize));
             };
+            if (*table).header.flags & FLAG_KEPT_FIELDS != 0 {
+                // The store comes at once: what is learnt from it here may not come before.
+                table::note_store(self.heap, table, slot);
+            }
             let id = self.shape(shape);
             if class_like {
                 let replaced = !value.is_nil() && !table::get_string(table, key).is_nil();
@@ -439,11 +530,10 @@ impl Logger<'_> {
                 return None;
             }
             (*metatable).header.flags |= FLAG_CLASS_LIKE;
-            if table::metamethod(self.heap, metatable, Event::NewIndex).is_nil() {
-                let epoch = self.heap.class_epoch as u32;
-                self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, epoch]);
-            } else {
-                self.fact(variant::OTHER, &[]);
+            let is_free = table::metamethod(self.heap, metatable, Event::NewIndex).is_nil();
+            match self.heap.claims.chains().filter(|_| is_free) {
+                Some(chains) => self.fact(variant::OWN_ABSENT_ABOVE, &[id, slot, chains]),
+                None => self.fact(variant::OTHER, &[]),
             }
             None
         }

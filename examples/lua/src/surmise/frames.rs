@@ -26,6 +26,11 @@ fn value(boxed: surmise::deopt::boxed::Boxed) -> Value {
     Value { tag: boxed.tag(), payload: boxed.payload() }
 }
 
+/// The first result of a call in machine form.
+fn machine_result(results: GuestResults) -> Value {
+    Value { tag: results.first & 0xffff_ffff, payload: results.second }
+}
+
 /// Results that stand at `results`, in machine form.
 ///
 /// # Safety
@@ -102,9 +107,12 @@ impl State {
             match i.op {
                 Op::Call | Op::TailCall => {
                     let results = base.add(i.a as usize);
-                    let count = match image.call_results() {
-                        Some(results) => results.count(Encoding::Pair) as u32,
-                        None => 1,
+                    // A single result of a compiled function is nowhere but here.
+                    let (count, first) = match image.call_results() {
+                        Some(results) => {
+                            (results.count(Encoding::Pair) as u32, Some(machine_result(results)))
+                        }
+                        None => (1, first),
                     };
                     if let (1, Some(first)) = (count, first) {
                         results.write(first);
@@ -193,7 +201,7 @@ impl Host for State {
             let results = (*entry).base.sub(1);
             match run_loop(self, entry) {
                 Ok(count) => {
-                    self.stress_point();
+                    self.guest_point();
                     Ok(guest_results(results, count))
                 }
                 Err(Throw) => Err(Thrown),
@@ -216,7 +224,7 @@ impl Host for State {
             }
             match run_loop(self, entry) {
                 Ok(count) => {
-                    self.stress_point();
+                    self.guest_point();
                     Ok(guest_results(function, count))
                 }
                 Err(Throw) => Err(Thrown),
@@ -226,7 +234,7 @@ impl Host for State {
 
     fn poll(&mut self, runloop: &Runloop<Self>) -> Result<(), Thrown> {
         self.serve();
-        self.stress_point();
+        self.guest_point();
         // SAFETY: this is a poll.
         unsafe { self.clear_newest_window() };
         if self.heap.requested != 0 {

@@ -6,9 +6,7 @@ use surmise::ir::language::Language;
 use surmise::ir::text::{ParseError, parse_language};
 
 use crate::bytecode::Prototype;
-use crate::heap::Heap;
 use crate::object::{Cell, Header, LuaClosure, LuaString, Table};
-use crate::state::State;
 use crate::unit::UnitState;
 
 /// The text.
@@ -31,7 +29,6 @@ fn offset(name: &str) -> Option<u32> {
         "Prototype.entry" => offset_of!(Prototype, unit) + offset_of!(UnitState, entry),
         "Cell.value" => offset_of!(Cell, value),
         "LuaString.length" => offset_of!(LuaString, length),
-        "State.class_epoch" => offset_of!(State, heap) + offset_of!(Heap, class_epoch),
         _ => return None,
     };
     u32::try_from(offset).ok()

@@ -17,6 +17,7 @@
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
+use surmise::deopt::deopt_all::Assumption;
 use surmise::deopt::isolate::Isolate;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::deopt::runloop::{Runloop, RunloopGuard};
@@ -62,6 +63,8 @@ pub struct Connection {
     pub guard: RunloopGuard<State>,
     /// Ids of shapes and objects.
     pub names: names::Names,
+    /// For each claim that compiled code rests on, the assumption that stands for it.
+    pub assumptions: FxHashMap<u32, Assumption>,
     /// The last logged instruction.
     pub pending: facts::Pending,
     /// By prototype number.
@@ -123,6 +126,7 @@ impl State {
             plug,
             guard,
             names: names::Names::default(),
+            assumptions: FxHashMap::default(),
             pending: facts::Pending::default(),
             snapshots: Vec::new(),
             prototypes: Vec::new(),

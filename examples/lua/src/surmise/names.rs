@@ -25,13 +25,17 @@ impl Names {
     pub fn shape_by_id(&self, id: u32) -> Option<*mut Shape> {
         self.shapes.get(&id).copied()
     }
-    /// The id of an object. There are few: tables that others inherit from, and native functions.
+    /// The id of an object. There are few: tables that others inherit from, and what globals, libraries and classes name.
     pub fn object(&mut self, object: Value) -> u32 {
         let known = self.objects.iter().position(|known| known.same_bits(object));
         known.unwrap_or_else(|| {
             self.objects.push(object);
             self.objects.len() - 1
         }) as u32
+    }
+    /// Whether an object has an id.
+    pub fn is_known(&self, object: Value) -> bool {
+        self.objects.iter().any(|known| known.same_bits(object))
     }
     /// The object with an id.
     pub fn object_by_id(&self, id: u32) -> Option<Value> {

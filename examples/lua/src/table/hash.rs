@@ -266,7 +266,7 @@ pub(super) fn set(heap: &mut Heap, table: *mut Table, key: Value, value: Value) 
         }
         insert(heap, table, key, value);
         if (*table).header.flags & FLAG_CLASS_LIKE != 0 && key.is(Tag::String) {
-            heap.class_epoch += 1;
+            note_class_change(heap, key.as_string(), Value::NIL, value);
         }
     }
 }

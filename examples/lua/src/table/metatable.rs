@@ -13,6 +13,7 @@ pub fn set_metatable(heap: &mut Heap, table: *mut Table, metatable: *mut Table) 
     // SAFETY: both are live. The new shape counts the same keys in the same order, so slots stay as they are.
     unsafe {
         if (*table).metatable != metatable {
+            super::leave_own_tree(heap, table);
             let from = (*table).shape;
             let mut to = heap.shapes.remembered_move(metatable, from);
             if to.is_null() {
@@ -21,7 +22,7 @@ pub fn set_metatable(heap: &mut Heap, table: *mut Table, metatable: *mut Table) 
             (*table).shape = to;
             (*table).metatable = metatable;
             if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
-                heap.class_epoch += 1;
+                heap.chains_changed();
             }
             if !metatable.is_null() {
                 heap.barrier_value(table as *mut Header, Value::table(metatable));

@@ -17,8 +17,11 @@ const EXPECTED_FACTOR: u32 = 4;
 /// lookups through the table are void.
 #[inline]
 pub(crate) fn note_class_change(heap: &mut Heap, key: *mut LuaString, before: Value, after: Value) {
-    if before.is_nil() != after.is_nil() || LuaString::bytes(key).starts_with(b"__") {
-        heap.class_epoch += 1;
+    if LuaString::bytes(key).starts_with(b"__") {
+        heap.chains_changed();
+    }
+    if before.is_nil() != after.is_nil() {
+        heap.class_key_changed(key);
     }
 }
 
@@ -45,7 +48,7 @@ pub(crate) fn add_property(heap: &mut Heap, table: *mut Table, key: *mut LuaStri
         *Buffer::values((*table).slots).add(slot as usize) = value;
         (*table).shape = shape;
         if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
-            heap.class_epoch += 1;
+            note_class_change(heap, key, Value::NIL, value);
         }
         heap.barrier_value(table as *mut Header, value);
     }
@@ -117,6 +120,7 @@ pub(crate) fn to_dictionary(heap: &mut Heap, table: *mut Table) {
         let shape = (*table).shape;
         let slots = (*table).slots;
         debug_assert!(!(*shape).is_dictionary());
+        super::leave_own_tree(heap, table);
         (*table).shape = heap.shapes.dictionary_of(shape);
         (*table).slots = std::ptr::null_mut();
         (*table).slot_capacity = 0;
@@ -128,7 +132,7 @@ pub(crate) fn to_dictionary(heap: &mut Heap, table: *mut Table) {
         }
         heap.free_part(slots as *mut Header);
         if (*table).header.flags & FLAG_CLASS_LIKE != 0 {
-            heap.class_epoch += 1;
+            heap.chains_changed();
         }
         debug_assert!((*table).header.flags & FLAG_OLD == 0 || (*table).slots.is_null());
     }

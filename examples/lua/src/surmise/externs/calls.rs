@@ -89,7 +89,7 @@ unsafe extern "C" fn call_other(context: *mut Context, slot: *mut Value, count: 
                 .and_then(|()| call(state, slot, count as u32))
                 .and_then(|count| {
                     state.runloop.frame = below;
-                    state.stress_point();
+                    state.guest_point();
                     keep(context, state, slot.add(count as usize), Value::NIL)?;
                     Ok(results_at(slot, count))
                 });
@@ -262,7 +262,7 @@ host_functions! {
             to.add(2).write(control);
             let result = check_room(state, window).and_then(|()| call(state, to, 2)).and_then(|count| {
                 state.runloop.frame = below;
-                state.stress_point();
+                state.guest_point();
                 fill(to, count as usize, wanted.max(1));
                 keep(context, state, window, to.read())
             });

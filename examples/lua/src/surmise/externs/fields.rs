@@ -105,6 +105,7 @@ unsafe fn set_field_of_table(
     unsafe {
         let store = cache::set(&mut state_of(context).heap, cache, object.as_table(), value);
         if let Store::Done = store {
+            state_of(context).end_claims();
             allocated(context, window, Value::NIL);
             return;
         }
@@ -180,6 +181,7 @@ host_functions! {
             // What is there already is no `__newindex`'s business.
             let is_raw = (*table).metatable.is_null() || !table::get(table, key).is_nil();
             if is_raw && table::set(&mut state_of(context).heap, table, key, value).is_ok() {
+                state_of(context).end_claims();
                 allocated(context, window, Value::NIL);
                 return;
             }

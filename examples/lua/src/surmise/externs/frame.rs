@@ -156,7 +156,7 @@ pub unsafe fn guest(
             let state = state_of(context);
             let result = match with_frame(context, state, window, work) {
                 Ok(value) => {
-                    state.stress_point();
+                    state.guest_point();
                     keep(context, state, window, value)
                 }
                 Err(Throw) => Err(Throw),
@@ -240,6 +240,12 @@ fn collect_keeping(state: &mut State, window: *mut Value, value: Value) -> Resul
     state.pins.push(value);
     let result = state.collect_quietly(window);
     let value = state.pins.pop().expect("the pin that was just pushed");
+    // Weak tables were cleared that others inherit from; compiled code is not ready for it here.
+    if state.heap.claims.have_ended()
+        && let Some(connection) = &state.surmise
+    {
+        connection.plug.isolate().request_poll();
+    }
     result.map(|()| value)
 }
 
