@@ -17,14 +17,13 @@
 //! ```text
 //!   suspended: link = { stack pointer, frame pointer, resume address } of the coroutine
 //!                 │
-//!     resume ─────┼──▶ switch(link): pushes the callee-saved registers, exchanges, jumps
+//!     resume ─────┼──▶ switch(link): pushes what has to be kept, exchanges, jumps
 //!                 ▼
 //!   running:   link = the same of the one who resumed it          suspend = switch(link) again
 //!
 //!   native stack of a coroutine that suspended itself:
 //!   │ host frames, entry records, compiled frames … │
-//!   │ return address into `suspend`                 │
-//!   │ rbp rbx r12 r13 r14 r15                       │◀─ link.stack_pointer
+//!   │ what the function that suspends has to keep   │◀─ link.stack_pointer
 //! ```
 //!
 //! A fresh stack holds nothing but the coroutine's address; its resume address is a trampoline, which calls the body and never
@@ -291,7 +290,7 @@ impl Coroutine {
     ///
     /// # Safety
     /// This is the thread on which it was started, and the coroutine is alive.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn resume(
         this: *mut Coroutine,
         handle: Handle,
@@ -329,7 +328,7 @@ impl Coroutine {
     ///
     /// # Safety
     /// Called on the coroutine's own stack, by code that is allowed to be given up here.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn suspend(this: *mut Coroutine, message: *mut u8) -> *mut u8 {
         // SAFETY: it runs, so its link is the stack of who resumed it.
         unsafe {
@@ -369,47 +368,53 @@ use native::{switch, trampoline};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod native {
     use super::{Link, run};
-    use core::arch::naked_asm;
+    use core::arch::{asm, naked_asm};
     use std::mem::offset_of;
 
     /// Goes on at the link, which becomes the present. Returns the message of whoever comes back.
     ///
+    /// It is part of whoever calls it, however deep: the processor expects each return to go where the last call came from, and behind a
+    /// switch it is wrong about every one.
+    ///
     /// # Safety
     /// The link is of a suspended stack of this thread, and both stacks are still there.
-    #[unsafe(naked)]
-    pub unsafe extern "C" fn switch(link: *mut Link, message: *mut u8) -> *mut u8 {
-        naked_asm!(
-            "push rbp",
-            "push rbx",
-            "push r12",
-            "push r13",
-            "push r14",
-            "push r15",
-            "lea rax, [rip + 2f]",
-            "mov rcx, [rdi + {resume_address}]",
-            "mov rdx, [rdi + {stack_pointer}]",
-            "mov r8, [rdi + {frame_pointer}]",
-            "mov [rdi + {stack_pointer}], rsp",
-            "mov [rdi + {frame_pointer}], rbp",
-            "mov [rdi + {resume_address}], rax",
-            "mov rsp, rdx",
-            "mov rbp, r8",
-            // The message, where the model has it.
-            "mov rdi, rsi",
-            "jmp rcx",
-            "2:",
-            "mov rax, rdi",
-            "pop r15",
-            "pop r14",
-            "pop r13",
-            "pop r12",
-            "pop rbx",
-            "pop rbp",
-            "ret",
-            stack_pointer = const offset_of!(Link, stack_pointer),
-            frame_pointer = const offset_of!(Link, frame_pointer),
-            resume_address = const offset_of!(Link, resume_address),
-        )
+    #[inline(always)]
+    pub unsafe fn switch(link: *mut Link, message: *mut u8) -> *mut u8 {
+        let answer;
+        // SAFETY: the other side comes back to the label, with the stack and frame pointers of here: what a function has to keep was
+        // pushed, or is said to be changed, and is back then.
+        unsafe {
+            asm!(
+                "push rbx",
+                "push rbp",
+                "lea rax, [rip + 2f]",
+                "mov rcx, [rdi + {resume_address}]",
+                "mov rdx, [rdi + {stack_pointer}]",
+                "mov r8, [rdi + {frame_pointer}]",
+                "mov [rdi + {stack_pointer}], rsp",
+                "mov [rdi + {frame_pointer}], rbp",
+                "mov [rdi + {resume_address}], rax",
+                "mov rsp, rdx",
+                "mov rbp, r8",
+                // The message, where the model has it.
+                "mov rdi, rsi",
+                "jmp rcx",
+                "2:",
+                "pop rbp",
+                "pop rbx",
+                stack_pointer = const offset_of!(Link, stack_pointer),
+                frame_pointer = const offset_of!(Link, frame_pointer),
+                resume_address = const offset_of!(Link, resume_address),
+                inout("rdi") link => answer,
+                inout("rsi") message => _,
+                out("r12") _,
+                out("r13") _,
+                out("r14") _,
+                out("r15") _,
+                clobber_abi("sysv64"),
+            );
+        }
+        answer
     }
 
     /// Where a fresh stack starts: its highest word but one is the coroutine's address, and the stack is aligned.

@@ -53,11 +53,8 @@ unsafe fn protect(
         let finish: Continuation = succeed;
         (*frame).pc = finish as Next;
         (*frame).flags |= FRAME_CONTINUES | FRAME_HANDLER;
-        state.runloop.handlers.push(Handler {
-            frame,
-            to_be_closed: state.runloop.to_be_closed.len() as u32,
-            has_message_handler,
-        });
+        let to_be_closed = state.runloop.to_be_closed.len() as u32;
+        state.runloop.handlers.push(Handler { frame, to_be_closed, has_message_handler });
         // A native that is called right here takes native stack. What is protected counts though it takes none: a program finds the
         // limit where PUC has it.
         let depth = state.runloop.native_depth + state.runloop.handlers.len() as u32;

@@ -20,6 +20,8 @@
     reason = "the rule for pointers in the module comment of `object`"
 )]
 
+use std::ops::{Deref, DerefMut};
+
 use crate::bytecode::{Instruction, Prototype};
 use crate::value::Value;
 
@@ -90,8 +92,8 @@ pub struct Handler {
     pub has_message_handler: bool,
 }
 
-/// Everything that belongs to one line of execution; a coroutine has one of its own.
-#[repr(C)]
+/// Everything that belongs to one line of execution; a coroutine has one of its own. What is rarely asked for stands elsewhere, so that
+/// little is exchanged when another line runs.
 pub struct Runloop {
     /// The current frame.
     pub frame: *mut Frame,
@@ -103,6 +105,11 @@ pub struct Runloop {
     pub native_depth: u32,
     /// How many of those are natives that can't go on after a yield of what they called.
     pub barriers: u32,
+    rest: Box<Rest>,
+}
+
+/// What belongs to a [`Runloop`] and is rarely asked for.
+pub struct Rest {
     /// The reserved slots.
     pub slots: Reserve<Value>,
     /// The reserved frames.
@@ -115,6 +122,20 @@ pub struct Runloop {
     pub handlers: Vec<Handler>,
     /// Slots of the pending to-be-closed variables, innermost last.
     pub to_be_closed: Vec<*mut Value>,
+}
+
+impl Deref for Runloop {
+    type Target = Rest;
+    #[inline(always)]
+    fn deref(&self) -> &Rest {
+        &self.rest
+    }
+}
+impl DerefMut for Runloop {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Rest {
+        &mut self.rest
+    }
 }
 
 impl Runloop {
@@ -160,15 +181,17 @@ impl Runloop {
             Runloop {
                 frame,
                 limit: base.add(LIMIT_STEP),
-                hard_limit: slots.start.add(STACK_SLOTS),
-                live_end: base,
                 open_top: base,
                 native_depth: 0,
                 barriers: 0,
-                slots,
-                frames,
-                handlers: Vec::new(),
-                to_be_closed: Vec::new(),
+                rest: Box::new(Rest {
+                    hard_limit: slots.start.add(STACK_SLOTS),
+                    live_end: base,
+                    slots,
+                    frames,
+                    handlers: Vec::new(),
+                    to_be_closed: Vec::new(),
+                }),
             }
         }
     }

@@ -33,10 +33,12 @@ pub struct Line {
 
 impl State {
     /// Exchanges the running line of execution with another one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn exchange(&mut self, line: &mut Line) {
         swap(&mut self.runloop, &mut line.runloop);
-        swap(&mut self.pins, &mut line.pins);
+        if !self.pins.is_empty() || !line.pins.is_empty() {
+            swap(&mut self.pins, &mut line.pins);
+        }
         swap(&mut self.native_limit, &mut line.native_limit);
         if !self.hooks.function.is_nil() || !line.hooks.function.is_nil() {
             self.exchange_hooks(line);
@@ -48,7 +50,7 @@ impl State {
             swap(&mut connection.entered_flags, &mut line.entered_flags);
             swap(&mut connection.rebuilt, &mut line.rebuilt);
             // Both the last logged instruction and the next one are of one frame, or nothing is known.
-            connection.pending = Default::default();
+            connection.pending.forget();
             // Somebody asked another line for a collection: this one sees it at its next poll.
             if self.heap.requested != 0 {
                 connection.guard.request_poll();

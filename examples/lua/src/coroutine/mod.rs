@@ -32,6 +32,7 @@ pub mod fiber;
 pub mod line;
 pub mod roots;
 
+use std::any::Any;
 use std::rc::Rc;
 
 use surmise::deopt::stacks::{self, Handle, Progress};
@@ -98,12 +99,16 @@ pub struct Coroutines {
     pub main: *mut Thread,
     /// How many resumes are nested.
     depth: u32,
+    /// That of a coroutine that panicked, on its way through those that resumed it.
+    panic: Option<Box<dyn Any + Send>>,
     pool: Rc<Pool>,
 }
 
 /// Why a resume has no results.
 #[derive(Clone, Copy, Debug)]
 pub enum Failure {
+    /// The coroutine panicked: [`State::go_on_panicking`].
+    Panicked,
     /// It was refused, with this message; the coroutine is what it was.
     Refused(Value),
     /// The coroutine ended with this error.
@@ -117,6 +122,7 @@ impl Coroutines {
             current: std::ptr::null_mut(),
             main: std::ptr::null_mut(),
             depth: 0,
+            panic: None,
             pool: Rc::default(),
         }
     }
@@ -137,6 +143,22 @@ pub unsafe fn of<'a>(thread: *mut Thread) -> &'a mut Coroutine {
     unsafe {
         let payload = (*thread).payload.as_mut().expect("a coroutine object owns one");
         &mut *(&raw mut **payload).cast::<Coroutine>()
+    }
+}
+
+/// Copies values to another value stack. One is usual.
+///
+/// # Safety
+/// So many stand there, and there is room for them.
+#[inline(always)]
+unsafe fn copy_values(from: *const Value, to: *mut Value, count: u32) {
+    // SAFETY: the function's contract.
+    unsafe {
+        match count {
+            0 => {}
+            1 => to.write(from.read()),
+            _ => std::ptr::copy_nonoverlapping(from, to, count as usize),
+        }
     }
 }
 
@@ -221,8 +243,11 @@ impl State {
     /// # Errors
     /// The message or error that `coroutine.resume` returns.
     ///
+    /// It is part of whoever calls it, as the switch is: see [`stacks`].
+    ///
     /// # Safety
     /// The arguments are there; `results` is in the current frame's window, and there is room for `NATIVE_SLOTS` values above it.
+    #[inline(always)]
     pub unsafe fn resume(
         &mut self,
         thread: *mut Thread,
@@ -261,9 +286,11 @@ impl State {
             if is_first {
                 to.sub(1).write(std::mem::replace(&mut of(thread).function, Value::NIL));
             }
-            std::ptr::copy_nonoverlapping(arguments, to, count as usize);
+            copy_values(arguments, to, count);
             (*fiber).passed = count;
-            self.switch_to(thread, fiber, handle);
+            if !self.switch_to(thread, fiber, handle) {
+                return Err(Failure::Panicked);
+            }
             match (*fiber).ended.take() {
                 None => {
                     let (values, count) = (*fiber).line.runloop.take_arguments_of_native();
@@ -275,16 +302,29 @@ impl State {
                     of(thread).end(self.heap.collection_count());
                     taken
                 }
-                Some(Err(Throw)) => {
-                    let error = std::mem::replace(&mut self.error_value, Value::NIL);
-                    let coroutine = of(thread);
-                    coroutine.status = Status::Dead;
-                    coroutine.handle = None;
-                    coroutine.error = Some(error);
-                    self.heap.barrier(thread.cast());
-                    Err(Failure::Failed(error))
-                }
+                Some(Err(Throw)) => Err(self.ended_by_error(thread)),
             }
+        }
+    }
+
+    /// A coroutine has ended with the error that is on its way.
+    #[cold]
+    fn ended_by_error(&mut self, thread: *mut Thread) -> Failure {
+        let error = std::mem::replace(&mut self.error_value, Value::NIL);
+        // SAFETY: as in `resume`.
+        let coroutine = unsafe { of(thread) };
+        coroutine.status = Status::Dead;
+        coroutine.handle = None;
+        coroutine.error = Some(error);
+        self.heap.barrier(thread.cast());
+        Failure::Failed(error)
+    }
+
+    /// What to do about a [`Failure::Panicked`], where a panic may pass.
+    pub fn go_on_panicking(&mut self) -> ! {
+        match self.coroutines.panic.take() {
+            Some(payload) => std::panic::resume_unwind(payload),
+            None => surmise::deopt::stop::loud_stop(format_args!("a coroutine's panic is lost")),
         }
     }
 
@@ -327,19 +367,20 @@ impl State {
         Ok(())
     }
 
-    /// Switches to a coroutine, until it switches back.
+    /// Switches to a coroutine, until it switches back. Returns false if it has panicked.
     ///
     /// # Safety
     /// The fiber and the handle are the coroutine's, which is suspended.
-    #[inline]
-    unsafe fn switch_to(&mut self, thread: *mut Thread, fiber: *mut Fiber, handle: Handle) {
+    #[inline(always)]
+    unsafe fn switch_to(&mut self, thread: *mut Thread, fiber: *mut Fiber, handle: Handle) -> bool {
         // SAFETY: objects and fiber are alive; the state is given to the other side, which uses it until it switches back.
         unsafe {
             let resumer = std::mem::replace(&mut self.coroutines.current, thread);
-            of(resumer).status = Status::Normal;
-            let coroutine = of(thread);
-            coroutine.status = Status::Running;
-            coroutine.resumer = resumer;
+            // What objects own stays where it is.
+            let (outer, coroutine): (*mut Coroutine, *mut Coroutine) = (of(resumer), of(thread));
+            (*outer).status = Status::Normal;
+            (*coroutine).status = Status::Running;
+            (*coroutine).resumer = resumer;
             self.coroutines.depth += 1;
             self.exchange(&mut (*fiber).line);
             let state: *mut State = self;
@@ -347,8 +388,8 @@ impl State {
             self.exchange(&mut (*fiber).line);
             self.coroutines.depth -= 1;
             self.coroutines.current = resumer;
-            of(resumer).status = Status::Running;
-            let coroutine = of(thread);
+            (*outer).status = Status::Running;
+            let coroutine = &mut *coroutine;
             coroutine.resumer = std::ptr::null_mut();
             // Its stack was written without barriers.
             self.heap.barrier(thread.cast::<Header>());
@@ -360,10 +401,12 @@ impl State {
                 Ok(Progress::Finished) => {}
                 Ok(Progress::Panicked(payload)) => {
                     coroutine.status = Status::Dead;
-                    std::panic::resume_unwind(payload);
+                    self.coroutines.panic = Some(payload);
+                    return false;
                 }
                 Err(error) => surmise::deopt::stop::loud_stop(format_args!("a coroutine is lost: {error}")),
             }
+            true
         }
     }
 
@@ -371,7 +414,7 @@ impl State {
     ///
     /// # Safety
     /// The values are there; the destination is as [`State::resume`] says.
-    #[inline]
+    #[inline(always)]
     unsafe fn take_values(
         &mut self,
         values: *mut Value,
@@ -383,24 +426,30 @@ impl State {
             if !self.runloop.has_room(results, count as usize) {
                 return Err(self.refuse("too many results to resume"));
             }
-            std::ptr::copy_nonoverlapping(values, results, count as usize);
+            copy_values(values, results, count);
         }
         Ok(count)
+    }
+
+    #[cold]
+    fn refuse_yield(&mut self) -> Throw {
+        let message = if self.coroutines.current == self.coroutines.main {
+            "attempt to yield from outside a coroutine"
+        } else {
+            "attempt to yield across a C-call boundary"
+        };
+        let message = self.string_value(message.as_bytes());
+        self.throw_value(message)
     }
 
     /// `coroutine.yield`: the arguments are what `resume` returns; what the next one is given are the results.
     ///
     /// # Errors
     /// Where the running coroutine can't yield.
+    #[inline(always)]
     pub fn suspend(&mut self, call: Call) -> Result<u32, Throw> {
         if !self.is_yieldable() {
-            let message = if self.coroutines.current == self.coroutines.main {
-                "attempt to yield from outside a coroutine"
-            } else {
-                "attempt to yield across a C-call boundary"
-            };
-            let message = self.string_value(message.as_bytes());
-            return Err(self.throw_value(message));
+            return Err(self.refuse_yield());
         }
         // SAFETY: the running coroutine is alive, with the fiber whose native stack this is. The arguments are its current frame's,
         // where whoever resumed it finds them.
@@ -429,7 +478,8 @@ impl State {
             let error = coroutine.error.take();
             let Some(fiber) = &mut coroutine.fiber else { return error.map_or(Ok(()), Err) };
             let fiber: *mut Fiber = &mut **fiber;
-            if (*fiber).line.runloop.to_be_closed.is_empty() {
+            let runloop = &(*fiber).line.runloop;
+            if runloop.to_be_closed.is_empty() {
                 coroutine.end(self.heap.collection_count());
                 return error.map_or(Ok(()), Err);
             }
@@ -445,7 +495,9 @@ impl State {
             self.error_value = error.unwrap_or(Value::NIL);
             // What an error came before is told by this flag: `nil` is an error too.
             self.error_handled = error.is_some();
-            self.switch_to(thread, fiber, handle.expect("a fiber at rest can be started"));
+            if !self.switch_to(thread, fiber, handle.expect("a fiber at rest can be started")) {
+                self.go_on_panicking();
+            }
             let error = std::mem::replace(&mut self.error_value, Value::NIL);
             self.error_value = self.pins.pop().unwrap_or(Value::NIL);
             self.error_handled = outer.1;

@@ -36,20 +36,40 @@ fn create(state: &mut State, call: Call) -> Result<u32, Throw> {
 fn wrap(state: &mut State, call: Call) -> Result<u32, Throw> {
     let function = state.check_function(call, 0)?;
     let thread = state.new_coroutine(function);
-    let native = state.heap.new_native(resume_wrapped, "wrap", 0, &[Value::thread(thread)]);
+    let native =
+        state.heap.new_native(resume_wrapped, "wrap", INTRINSIC_RESUME_WRAPPED, &[Value::thread(thread)]);
     call.return_one(Value::native(native))
 }
+
+/// How calls of these functions are told from others: compiled code makes them in a way of its own
+/// (`surmise/externs/switching.rs`), and all that have a number from here on.
+pub const INTRINSIC_YIELD: u32 = 30;
+/// `coroutine.resume`.
+pub const INTRINSIC_RESUME: u32 = 31;
+/// What `coroutine.wrap` returns.
+pub const INTRINSIC_RESUME_WRAPPED: u32 = 32;
 
 fn resume(state: &mut State, call: Call) -> Result<u32, Throw> {
     let thread = check_coroutine(state, call)?;
     // SAFETY: the arguments follow the coroutine; the results start behind the first one, `true`, which is the function's slot.
-    let resumed = unsafe { state.resume(thread, call.base.add(1), call.count - 1, call.base) };
-    match resumed {
+    match unsafe { state.resume(thread, call.base.add(1), call.count - 1, call.base) } {
         Ok(count) => {
             call.put_result(0, Value::TRUE);
             Ok(count + 1)
         }
-        Err(Failure::Refused(error) | Failure::Failed(error)) => call.return_two(Value::FALSE, error),
+        Err(failure) => resume_failed(state, call, failure),
+    }
+}
+
+/// The results of a `coroutine.resume` that failed.
+///
+/// # Errors
+/// None: the failure is the result.
+#[cold]
+pub fn resume_failed(state: &mut State, call: Call, failure: Failure) -> Result<u32, Throw> {
+    match failure {
+        Failure::Refused(error) | Failure::Failed(error) => call.return_two(Value::FALSE, error),
+        Failure::Panicked => state.go_on_panicking(),
     }
 }
 
@@ -58,13 +78,23 @@ fn resume_wrapped(state: &mut State, call: Call) -> Result<u32, Throw> {
     // SAFETY: the running function was made by `wrap`, with one upvalue.
     let thread = unsafe { (*NativeFunction::upvalues(call.function().as_native())).as_thread() };
     // SAFETY: the arguments are the whole window, and the results start at the function's slot.
-    let error = match unsafe { state.resume(thread, call.base, call.count, call.base.sub(1)) } {
-        Ok(count) => return Ok(count),
-        Err(Failure::Refused(message)) => message,
-        Err(Failure::Failed(error)) => {
+    let resumed = unsafe { state.resume(thread, call.base, call.count, call.base.sub(1)) };
+    resumed.or_else(|failure| wrapped_failed(state, thread, failure))
+}
+
+/// What a function made by `wrap` does when its coroutine fails.
+///
+/// # Errors
+/// The failure.
+#[cold]
+pub fn wrapped_failed(state: &mut State, thread: *mut Thread, failure: Failure) -> Result<u32, Throw> {
+    let error = match failure {
+        Failure::Refused(message) => message,
+        Failure::Failed(error) => {
             // Whoever called the wrapper has nothing with which it could be closed.
             state.close_coroutine(thread).err().unwrap_or(error)
         }
+        Failure::Panicked => state.go_on_panicking(),
     };
     if error.is(Tag::String) {
         return Err(state.throw_message(LuaString::bytes(error.as_string())));

@@ -12,6 +12,7 @@
 //! | [`text`] | concatenation and strings |
 //! | [`loops`] | numeric `for` |
 //! | [`calls`] | calls of any value, iterators, variable arguments |
+//! | [`switching`] | calls of the functions that switch stacks |
 //! | [`closing`] | to-be-closed variables |
 //!
 //! What each does is the Lua operation of the same name; where it may run guest code that includes metamethods. Cheap cases
@@ -37,6 +38,7 @@ mod fields;
 pub mod frame;
 mod loops;
 mod objects;
+mod switching;
 mod tables;
 mod text;
 

@@ -62,6 +62,16 @@ pub struct Pending {
     added: Option<(u32, usize)>,
 }
 
+impl Pending {
+    /// Nothing is to be logged.
+    #[inline(always)]
+    pub fn forget(&mut self) {
+        if self.frame != 0 {
+            *self = Pending::default();
+        }
+    }
+}
+
 /// Logs the instruction that is about to run in the current frame.
 ///
 /// # Safety

@@ -26,6 +26,7 @@ use surmise::plug::Plug;
 use surmise::service::Service;
 
 use crate::bytecode::Prototype;
+use crate::lib::coroutine::{INTRINSIC_RESUME, INTRINSIC_YIELD};
 use crate::object::LuaString;
 use crate::state::State;
 use crate::value::{Tag, Value};
@@ -40,7 +41,7 @@ pub mod lifter;
 pub mod names;
 pub mod statistics;
 
-/// Library functions with cases in `language.sir`: library (none: a global), name, number of the intrinsic there.
+/// Library functions with cases in `language.sir`, or that compiled code calls in a way of its own: library (none: a global), name, number of the intrinsic there.
 const INTRINSICS: &[(&str, &str, u32)] = &[
     ("math", "floor", 1),
     ("math", "ceil", 2),
@@ -53,6 +54,8 @@ const INTRINSICS: &[(&str, &str, u32)] = &[
     ("math", "exp", 9),
     ("string", "byte", 10),
     ("string", "sub", 11),
+    ("coroutine", "yield", INTRINSIC_YIELD),
+    ("coroutine", "resume", INTRINSIC_RESUME),
 ];
 
 /// A state's connection to Surmise.

@@ -35,6 +35,21 @@ unsafe fn call(state: &mut State, slot: *mut Value, count: u32) -> Result<u32, T
             state.runloop.native_depth = depth;
             return result;
         }
+        let frame = push_native(state, slot, count);
+        let entry = (*callee.as_native()).entry;
+        let result = entry(state, Call { base: slot.add(1), count });
+        native_ended(state, frame, result)
+    }
+}
+
+/// Pushes the frame of the native function at `slot`.
+///
+/// # Safety
+/// As for [`call`].
+#[inline(always)]
+pub(super) unsafe fn push_native(state: &mut State, slot: *mut Value, count: u32) -> *mut Frame {
+    // SAFETY: handed on; the record is the next free one.
+    unsafe {
         let below = state.runloop.frame;
         debug_assert!((*below).flags & FRAME_COMPILED != 0, "the caller has pushed its record");
         let frame = below.add(1);
@@ -47,17 +62,7 @@ unsafe fn call(state: &mut State, slot: *mut Value, count: u32) -> Result<u32, T
             top: slot.add(1 + count as usize),
         });
         state.runloop.frame = frame;
-        let entry = (*callee.as_native()).entry;
-        let next = match entry(state, Call { base: slot.add(1), count }) {
-            Ok(FRAMES_CHANGED) => RELOAD,
-            Ok(results) => {
-                state.runloop.frame = below;
-                return Ok(results);
-            }
-            // A protected call may have failed before its loop began.
-            Err(Throw) => state.catch(frame)?,
-        };
-        if next == RELOAD { run_loop(state, frame) } else { Ok(state.result_count) }
+        frame
     }
 }
 
@@ -65,7 +70,7 @@ unsafe fn call(state: &mut State, slot: *mut Value, count: u32) -> Result<u32, T
 ///
 /// # Safety
 /// They stand there.
-unsafe fn results_at(slot: *mut Value, count: u32) -> GuestResults {
+pub(super) unsafe fn results_at(slot: *mut Value, count: u32) -> GuestResults {
     if count == 0 {
         return GuestResults::pair(Tag::Nil as u32, 0, -1);
     }
@@ -78,7 +83,11 @@ unsafe fn results_at(slot: *mut Value, count: u32) -> GuestResults {
 ///
 /// # Safety
 /// As for [`lua_call`].
-unsafe extern "C" fn call_other(context: *mut Context, slot: *mut Value, count: u64) -> GuestResults {
+pub(super) unsafe extern "C" fn call_other(
+    context: *mut Context,
+    slot: *mut Value,
+    count: u64,
+) -> GuestResults {
     // SAFETY: handed on. Nothing above the arguments is in use.
     unsafe {
         guarded(context, move || {
@@ -87,14 +96,61 @@ unsafe extern "C" fn call_other(context: *mut Context, slot: *mut Value, count: 
             let below = state.runloop.frame.sub(1);
             let result = check_room(state, slot.add(1 + count as usize))
                 .and_then(|()| call(state, slot, count as u32))
-                .and_then(|count| {
-                    state.runloop.frame = below;
-                    state.guest_point();
-                    keep(context, state, slot.add(count as usize), Value::NIL)?;
-                    Ok(results_at(slot, count))
-                });
+                .and_then(|count| called(context, state, slot, below, count));
             leave(state, result)
         })
+    }
+}
+
+/// The end of a call that was made for compiled code: `count` results are at `slot`, `below` is the frame below the compiled one's
+/// record.
+///
+/// # Errors
+/// "not enough memory".
+///
+/// # Safety
+/// As for [`lua_call`].
+#[inline(always)]
+pub(super) unsafe fn called(
+    context: *mut Context,
+    state: &mut State,
+    slot: *mut Value,
+    below: *mut Frame,
+    count: u32,
+) -> Result<GuestResults, Throw> {
+    state.runloop.frame = below;
+    state.guest_point();
+    // SAFETY: handed on.
+    unsafe {
+        keep(context, state, slot.add(count as usize), Value::NIL)?;
+        Ok(results_at(slot, count))
+    }
+}
+
+/// The rest of the call of a native function whose frame is `frame`, which is current: it has given results, or has failed.
+///
+/// # Errors
+/// The error, unless a handler of the native's own has caught it.
+///
+/// # Safety
+/// As for [`lua_call`].
+pub(super) unsafe fn native_ended(
+    state: &mut State,
+    frame: *mut Frame,
+    result: Result<u32, Throw>,
+) -> Result<u32, Throw> {
+    // SAFETY: handed on.
+    unsafe {
+        let next = match result {
+            Ok(FRAMES_CHANGED) => RELOAD,
+            Ok(results) => {
+                state.runloop.frame = frame.sub(1);
+                return Ok(results);
+            }
+            // A protected call may have failed before its loop began.
+            Err(Throw) => state.catch(frame)?,
+        };
+        if next == RELOAD { run_loop(state, frame) } else { Ok(state.result_count) }
     }
 }
 
@@ -111,14 +167,14 @@ unsafe extern "C" fn lua_call(
     wanted: i64,
 ) -> GuestResults {
     use crate::bytecode::Prototype;
-    use crate::object::LuaClosure;
+    use crate::object::{LuaClosure, NativeFunction};
     use crate::unit::UnitState;
     use std::mem::offset_of;
     // A Lua function's machine code has this function's results, and is entered with the address of its first register. It
     // returns to the caller, which has recorded where it is. Parameters without arguments are nil.
     core::arch::naked_asm!(
         "cmp qword ptr [rsi], {closure}",
-        "jne {call_other}",
+        "jne 4f",
         "mov rax, [rsi + 8]",
         "mov rax, [rax + {prototype}]",
         "add rsi, 16",
@@ -137,6 +193,18 @@ unsafe extern "C" fn lua_call(
         "jb 2b",
         "3:",
         "jmp qword ptr [rax + {entry}]",
+        // Functions that switch stacks are called with as little as possible in between.
+        "4:",
+        "cmp qword ptr [rsi], {native}",
+        "jne {call_other}",
+        "mov rax, [rsi + 8]",
+        "cmp dword ptr [rax + {intrinsic}], {first_switching}",
+        "jb {call_other}",
+        "jmp {call_switching}",
+        native = const Tag::Native as u64,
+        intrinsic = const offset_of!(NativeFunction, intrinsic),
+        first_switching = const crate::lib::coroutine::INTRINSIC_YIELD,
+        call_switching = sym super::switching::call_switching,
         closure = const Tag::LuaClosure as u64,
         nil = const Tag::Nil as u64,
         call_other = sym call_other,
