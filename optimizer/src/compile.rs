@@ -81,6 +81,7 @@ pub struct Figures {
 }
 
 /// A finished compile.
+#[derive(Clone)]
 pub struct Compiled {
     /// The candidate, or why there is none.
     pub result: Result<Image, Rejection>,

@@ -162,7 +162,12 @@ struct Shared {
     next_unit: AtomicU64,
     cancelled: Arc<AtomicBool>,
     watcher: Mutex<Option<JobWatcher>>,
+    compiler: Compiler,
 }
+
+/// What compiles: [`compile::compile`], or what stands before it, such as a memory of what was compiled. Compiles are pure: equal units,
+/// entries, profiles and settings give equal candidates, but for their numbers.
+pub type Compiler = Arc<dyn Fn(&Job, &Language, &Config, Option<&Target>) -> Compiled + Send + Sync>;
 
 /// Who is shown every compile before it starts.
 pub type JobWatcher = Box<dyn Fn(&Job) + Send>;
@@ -178,6 +183,14 @@ pub struct Service {
 impl Service {
     /// Starts the service's threads.
     pub fn start(language: Arc<Language>, config: Arc<Config>) -> Result<Service, StartError> {
+        Service::start_with(language, config, Arc::new(compile::compile))
+    }
+    /// The same, with something else that compiles.
+    pub fn start_with(
+        language: Arc<Language>,
+        config: Arc<Config>,
+        compiler: Compiler,
+    ) -> Result<Service, StartError> {
         let target = match config.backend {
             Backend::Native => Some(Target::host().map_err(|error| StartError::Target(error.to_string()))?),
             Backend::Portable => None,
@@ -198,6 +211,7 @@ impl Service {
             next_unit: AtomicU64::new(0),
             cancelled: Arc::default(),
             watcher: Mutex::default(),
+            compiler,
         });
         let (sender, receiver) = unbounded();
         let (log_sender, log_receiver) = bounded(QUEUED_BATCHES);
@@ -483,7 +497,7 @@ impl Worker {
         let shared = self.shared.clone();
         let sender = self.sender.clone();
         let work = move || {
-            let compiled = compile::compile(&job, &shared.language, &shared.config, shared.target.as_ref());
+            let compiled = (shared.compiler)(&job, &shared.language, &shared.config, shared.target.as_ref());
             let _ = sender.send(Message::Compiled(Box::new(Finished { request, serial, compiled })));
         };
         match self.compilers() {

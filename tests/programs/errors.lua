@@ -53,3 +53,10 @@ local function compare(a, b) return a < b end
 for i = 1, 500 do compare(i, 5) end
 print(select(2, pcall(compare, 1, "x")):gsub("^.*/", ""))
 print(compare("a", "b"), compare(1, 2.5))
+
+-- Divided by zero where a text is an operand: as if in a library function, without a line. Names end at a zero.
+local function divide(a, b) return a // b, a % b end
+for _ = 1, 300 do divide("7", 2) end
+print(pcall(divide, "7", 0))
+print(select(2, pcall(function() return "z\0y" | 1 end)):gsub("^.*/", ""))
+print(select(2, pcall(function() return string["x\0y"]() end)):gsub("^.*/", ""))

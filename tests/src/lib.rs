@@ -2,7 +2,10 @@
 #![deny(unsafe_code)]
 
 pub mod conformance;
+pub mod differential;
+pub mod driver;
 pub mod filetest;
+pub mod mutate;
 pub mod native;
 pub mod random;
 pub mod suite;

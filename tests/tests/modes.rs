@@ -28,6 +28,12 @@ fn small_programs() {
     check("tests/programs", &[MODES, SMALL_MODES], &[]);
 }
 
+/// What the differential runner has found.
+#[test]
+fn found_programs() {
+    check("tests/programs/found", &[MODES, SMALL_MODES], &[]);
+}
+
 #[test]
 fn failing_programs() {
     check("tests/failing", &[MODES, SMALL_MODES], &[]);

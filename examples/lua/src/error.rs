@@ -71,13 +71,19 @@ fn name_operand(prototype: &Prototype, pc: usize, operand: Operand) -> Option<(&
         }
         Operand::None => return None,
     };
-    Some((kind, String::from_utf8_lossy(name).into_owned()))
+    Some((kind, in_message(name)))
+}
+
+/// A name as messages have it: PUC formats them in C, where a text ends at a zero.
+fn in_message(name: &[u8]) -> String {
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    String::from_utf8_lossy(&name[..end]).into_owned()
 }
 
 /// Kind and name of the function that the instruction at `pc` calls.
 fn name_called(prototype: &Prototype, pc: usize) -> Option<(&'static str, String)> {
     let (kind, name) = names::called_name(prototype, pc)?;
-    Some((kind, String::from_utf8_lossy(name).into_owned()))
+    Some((kind, in_message(name)))
 }
 
 impl State {
@@ -212,10 +218,18 @@ impl State {
         x_operand: Operand,
         y_operand: Operand,
     ) -> Throw {
-        match failure {
-            Failure::DivideByZero => return self.runtime_error("attempt to divide by zero"),
-            Failure::ModuloByZero => return self.runtime_error("attempt to perform 'n%0'"),
-            Failure::Operands => {}
+        let by_zero = match failure {
+            Failure::DivideByZero => Some("attempt to divide by zero"),
+            Failure::ModuloByZero => Some("attempt to perform 'n%0'"),
+            Failure::Operands => None,
+        };
+        if let Some(message) = by_zero {
+            if x.is(Tag::String) || y.is(Tag::String) {
+                // Raised in the string library's metamethods in PUC, which have no lines.
+                let message = self.string_value(message.as_bytes());
+                return self.throw_value(message);
+            }
+            return self.runtime_error(message);
         }
         let is_number = |v: Value| v.is_int() || v.is_float();
         let bitwise = matches!(

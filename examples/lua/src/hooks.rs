@@ -99,7 +99,7 @@ impl State {
     /// Says which run loop is the right one.
     pub fn choose_loop(&mut self) {
         let is_logging = self.surmise.as_ref().is_some_and(|connection| connection.logging > 0);
-        self.logging = is_logging || self.hooks.is_on();
+        self.logging = is_logging || self.hooks.is_on() || self.steps_left.is_some();
     }
 
     fn call_hook(&mut self, event: Event) -> Result<(), Throw> {

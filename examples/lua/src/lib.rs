@@ -23,6 +23,7 @@ pub mod levels;
 pub mod lexer;
 #[path = "lib/mod.rs"]
 pub mod lib;
+pub mod limits;
 pub mod listing;
 pub mod load;
 pub mod metamethod;

@@ -78,6 +78,10 @@ pub struct State {
     pub output: Vec<u8>,
     /// Whether standard output is a terminal.
     pub output_is_terminal: bool,
+    /// How much of the output is kept for an embedder, who asked for it.
+    pub kept_output: Option<usize>,
+    /// Instructions that may still run, if an embedder has limited them.
+    pub steps_left: Option<u64>,
     /// Surmise, if it is plugged in.
     pub surmise: Option<Box<crate::surmise::Connection>>,
     /// The hook of `debug.sethook`.
@@ -208,6 +212,8 @@ impl State {
             native_limit: 0,
             output: Vec::new(),
             output_is_terminal: std::io::stdout().is_terminal(),
+            kept_output: None,
+            steps_left: None,
         });
         state.make_main_coroutine();
         state

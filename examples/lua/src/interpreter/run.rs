@@ -145,6 +145,9 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                 if LOG && (*prototype).unit.flags & UNIT_LOGGED != 0 {
                     log_instruction(state, pc, base, prototype);
                 }
+                if LOG && state.steps_left.is_some() && state.take_step(pc).is_err() {
+                    leave!(THROW);
+                }
                 if LOG && state.hooks.is_on() && trace(state, pc).is_err() {
                     leave!(THROW);
                 }

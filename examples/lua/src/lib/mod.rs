@@ -257,6 +257,10 @@ impl State {
 
     /// Writes to standard output, through a buffer.
     pub fn write_output(&mut self, bytes: &[u8]) {
+        if let Some(at_most) = self.kept_output {
+            let room = at_most.saturating_sub(self.output.len());
+            return self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
         self.output.extend_from_slice(bytes);
         if self.output.len() > OUTPUT_BUFFER {
             self.flush_output();
@@ -273,6 +277,9 @@ impl State {
     /// Writes what is buffered; whether that worked.
     pub fn flush_output(&mut self) -> bool {
         use std::io::Write;
+        if self.kept_output.is_some() {
+            return true;
+        }
         let mut stdout = std::io::stdout().lock();
         let written = stdout.write_all(&self.output).and_then(|()| stdout.flush());
         self.output.clear();
