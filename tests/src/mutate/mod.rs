@@ -1,6 +1,6 @@
 //! Mutated sources: whatever comes in is a syntax error or runs, and neither panics, hangs, nor takes memory without end.
 //!
-//! [`mutant`] makes a text from a seed: a piece of a real program, or a random one, with bytes changed, words moved, deep nesting or
+//! [`Mutator`] makes a text from a seed: a piece of a real program, or a random one, with bytes changed, words moved, deep nesting or
 //! something very long put in. [`run`](fn@run) compiles it, and runs what compiles under limits: so many instructions, so many bytes, no libraries
 //! that see the world outside.
 

@@ -18,7 +18,9 @@ impl Generator {
         let (a, b) = (self.fresh("a"), self.fresh("b"));
         let is_variadic = self.random.one_in(4);
         let rest = if is_variadic { ", ..." } else { "" };
-        self.line(&format!("local function {name}({a}, {b}{rest})"));
+        let is_global = self.random.one_in(3);
+        let head = if is_global { "function" } else { "local function" };
+        self.line(&format!("{head} {name}({a}, {b}{rest})"));
         let in_coroutine = std::mem::replace(&mut self.in_coroutine, false);
         let counters = std::mem::take(&mut self.counters);
         let cost = self.in_function(is_variadic, |generator| {
@@ -48,7 +50,35 @@ impl Generator {
         self.counters = counters;
         self.in_coroutine = in_coroutine;
         self.line("end");
+        if is_global {
+            self.globals.push(name.clone());
+        }
         self.variables.push(Variable { name, kind: Kind::Function, is_assignable: false, cost: cost + 3 });
+    }
+
+    /// Changes what is usually never changed: a global function, a method, a metamethod, where methods are looked for, a library.
+    pub(super) fn rebind(&mut self) {
+        let phase = self.phase();
+        let value = self.int(1);
+        let class =
+            if self.classes.is_empty() { None } else { Some(self.random.pick(&self.classes).clone()) };
+        let change = match (self.random.below(7), class) {
+            (0, Some(class)) => format!("{class}.get = function(self) return num(self.y) + {value} end"),
+            (1, Some(class)) => format!("{class}.add = function(self, n) self.y = num(n) return self end"),
+            (2, Some(class)) => format!("{class}.__index = {}", self.random.pick(&self.classes)),
+            (3, Some(class)) => format!("{class}.__add = function(a, b) return {value} end"),
+            (4, Some(class)) => format!("{class}.get = nil"),
+            // Libraries are not ours alone in a process that runs many programs.
+            (5, _) if self.with_holes => {
+                let name = self.one_of(&["abs", "max", "floor", "type"]);
+                format!("math.{name} = function(a) return a end")
+            }
+            _ => match self.globals.last().cloned() {
+                Some(name) => format!("{name} = function(a, b) return {value}, a end"),
+                None => return self.update(),
+            },
+        };
+        self.line(&format!("if {phase} then {change} end"));
     }
 
     /// Closures that share a variable, which changes while a loop runs.

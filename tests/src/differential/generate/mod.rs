@@ -86,6 +86,8 @@ struct Generator {
     /// Whether it may yield.
     in_coroutine: bool,
     classes: Vec<String>,
+    /// Functions that are globals.
+    globals: Vec<String>,
     /// Whether arrays may have holes: then their lengths are any of several, as Lua pleases.
     with_holes: bool,
 }
@@ -115,6 +117,7 @@ pub fn program(seed: u64) -> Program {
         in_loop: false,
         in_coroutine: false,
         classes: Vec::new(),
+        globals: Vec::new(),
         with_holes: false,
     };
     generator.with_holes = generator.random.one_in(3);

@@ -49,6 +49,7 @@ impl Generator {
                 let value = self.any(1);
                 self.line(&format!("coroutine.yield({value})"));
             }
+            20 | 21 if self.counters.len() == 1 => self.rebind(),
             13..=21 => self.update(),
             22..=25 => self.counted_loop(),
             26 => self.other_loop(),

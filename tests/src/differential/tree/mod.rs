@@ -1,6 +1,6 @@
 //! A syntax tree of Lua, as written: what the shrinker takes apart.
 //!
-//! [`parse`] reads any Lua 5.4 text, [`print`] writes a tree out again; that gives the same program, apart from lines and
+//! [`parse()`] reads any Lua 5.4 text, [`print()`] writes a tree out again; that gives the same program, apart from lines and
 //! superfluous parentheses. Nothing is resolved, folded or checked: whether a tree is a program is for Lua to say.
 
 mod parse;
