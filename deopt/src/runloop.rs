@@ -14,8 +14,8 @@
 //! * A panic must not leave it: [`guarded`] passes it to the function that entered compiled code.
 
 use crate::context::Context;
-use crate::deopt_all::handshake::Handshake;
-use crate::deopt_all::{Visited, answer, this_thread};
+use crate::deopt_all::presence::Presence;
+use crate::deopt_all::{Visited, answer};
 use crate::events::{DeoptEvent, EventRing};
 use crate::frames::{FrameWalk, RootWord};
 use crate::host::{Glue, Host, Thrown};
@@ -29,7 +29,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
@@ -54,13 +54,11 @@ pub(crate) struct RunloopState {
     /// A host function's panic on its way through compiled frames.
     pub panic: Option<Box<dyn Any + Send>>,
     pub events: EventRing,
-    /// The thread that runs it (see [`this_thread`]), whose own it is to visit while it is not away.
-    pub thread: AtomicU64,
-    /// Who may visit its frames.
-    pub handshake: Handshake,
+    /// Its thread, whose own it is to visit while that is not away.
+    pub presence: Arc<Presence>,
     /// What visits have left.
     pub visited: Mutex<Visited>,
-    /// How many regions of native code the thread is in.
+    /// How many regions of native code the thread is in by way of this runloop.
     pub away_depth: u32,
     /// After how many guards one fails on purpose; 0: never.
     pub forced_failures: u32,
@@ -113,8 +111,7 @@ impl<H: Host> Runloop<H> {
             rebuilds: RebuildStack::default(),
             panic: None,
             events: EventRing::default(),
-            thread: AtomicU64::new(this_thread()),
-            handshake: isolate.protocol.handshake(),
+            presence: isolate.protocol.presence(),
             visited: Mutex::default(),
             away_depth: 0,
             forced_failures: 0,
@@ -226,7 +223,9 @@ impl<H: Host> Runloop<H> {
             (*context).exit_stack_pointer = 0;
             (*context).activations = null_mut();
             (*self.state()).rebuilds.abandon();
-            (*self.state()).away_depth = 0;
+            for _ in 0..std::mem::take(&mut (*self.state()).away_depth) {
+                (*self.state()).presence.come_back();
+            }
         }
     }
     /// Whether compiled frames are on this runloop's stack.
@@ -265,8 +264,14 @@ impl<H: Host> Runloop<H> {
         argument_count: u64,
     ) -> Outcome {
         let context = self.context();
-        // SAFETY: only this thread uses the field.
-        if unsafe { (*self.state()).away_depth } != 0 {
+        // SAFETY: the state is alive; the presence is made for sharing.
+        let presence = unsafe { &(*self.state()).presence };
+        if !presence.is_mine() {
+            loud_stop(format_args!(
+                "compiled code is entered on another thread than its runloop was registered on"
+            ));
+        }
+        if presence.handshake.is_away() {
             loud_stop(format_args!(
                 "compiled code is entered by a runloop whose thread is away in native code"
             ));
@@ -317,7 +322,8 @@ impl<H: Host> Runloop<H> {
     }
 
     /// The thread goes into native code for a while: until [`Runloop::come_back`] it runs no guest code and touches neither frames nor
-    /// guest heap. Deoptimizations of everything don't wait for it. Regions may nest.
+    /// guest heap. Deoptimizations of everything don't wait for it, nor for its other runloops: those of coroutines that are parked.
+    /// Regions may nest.
     ///
     /// # Safety
     /// The runloop is at a safepoint on this thread: outside of compiled code, or in a function that compiled code called and that
@@ -328,9 +334,7 @@ impl<H: Host> Runloop<H> {
         // SAFETY: only this thread uses the field; the handshake is made for sharing.
         unsafe {
             (*state).away_depth += 1;
-            if (*state).away_depth == 1 {
-                (*state).handshake.leave();
-            }
+            (*state).presence.leave();
         }
     }
     /// Ends the innermost region of native code. Waits if somebody is visiting the runloop's frames.
@@ -343,9 +347,7 @@ impl<H: Host> Runloop<H> {
                 loud_stop(format_args!("a runloop comes back from native code that it did not go into"));
             }
             (*state).away_depth -= 1;
-            if (*state).away_depth == 0 {
-                (*state).handshake.come_back();
-            }
+            (*state).presence.come_back();
         }
     }
     /// End of the window of the newest compiled frame on the guest stack; null if there is none.

@@ -21,6 +21,13 @@ pub const TESTS: &[&str] = &[
     "variable_arguments",
     "loop_entries",
     "deep_recursion",
+    "coroutine_running",
+    "coroutine_parked",
+    "coroutine_being_resumed",
+    "coroutine_being_closed",
+    "coroutine_finished",
+    "coroutine_never_resumed",
+    "broken_assumptions",
     // For languages with less in them.
     "recursion",
     "calls",

@@ -41,6 +41,7 @@
 
 mod assumptions;
 pub mod handshake;
+pub(crate) mod presence;
 mod redirect;
 mod request;
 pub(crate) mod sync;
@@ -48,7 +49,7 @@ pub(crate) mod sync;
 pub(crate) use assumptions::Assumptions;
 pub use assumptions::{Assumption, AssumptionError};
 pub(crate) use redirect::redirect_newest;
-pub(crate) use request::{Protocol, Visited, answer, this_thread};
+pub(crate) use request::{Protocol, Visited, answer};
 
 use crate::candidate::CandidateId;
 use rustc_hash::FxHashMap;

@@ -38,6 +38,9 @@ pub struct Visit {
 
 /// The old part of a native stack, in which every frame is redirected or leaving: what a visit may leave out.
 ///
+/// A runloop's frames may stand on several native stacks, if a host switches stacks below it: then frames are not in the order of their
+/// addresses, and nothing is left out.
+///
 /// Redirections are made by visits alone (others forget what is settled). So a redirected frame was there at the last visit, and nothing below it has changed since: if
 /// it is in the settled part, it and all frames below it still are. A stack that is deep and visited often is walked down to there.
 #[derive(Debug)]
@@ -76,15 +79,18 @@ pub(crate) unsafe fn visit(
     let mut walked = 0;
     settled.walked_to = usize::MAX;
     let mut from = usize::MAX;
+    let (mut newer, mut is_in_order) = (0, true);
     // The last candidate and what is known of it: neighbours are often frames of one unit.
     let mut last: Option<(CandidateId, bool)> = None;
     // SAFETY: handed on.
     for frame in unsafe { FrameWalk::new(context, map) } {
-        if may_skip && frame.is_redirected && frame.frame_pointer >= settled.from {
+        if may_skip && is_in_order && frame.is_redirected && frame.frame_pointer >= settled.from {
             settled.walked_to = frame.frame_pointer;
             break;
         }
         walked += 1;
+        is_in_order &= newer < frame.frame_pointer;
+        newer = frame.frame_pointer;
         let id = frame.candidate.id;
         let is_invalid = match last {
             Some((known, is_invalid)) if known == id => is_invalid,
@@ -114,6 +120,9 @@ pub(crate) unsafe fn visit(
         settled.skips = walked / FRAMES_PER_SKIP;
     }
     settled.left = visit.left.clone();
+    if !is_in_order {
+        *settled = Settled { walked_to: settled.walked_to, ..Settled::default() };
+    }
     visit
 }
 

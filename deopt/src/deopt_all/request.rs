@@ -1,19 +1,19 @@
 //! A request from beginning to end, and how a runloop answers it.
 
 use super::handshake::Handshake;
+use super::presence::Presence;
 use super::redirect::{Settled, Visit, check, visit};
 use super::{Assumptions, Report, Request, Retired, Which};
 use crate::candidate::CandidateId;
 use crate::code_map::Snapshot;
 use crate::context::Context;
-use crate::isolate::{Contents, Installed, Isolate, Reclaimed};
+use crate::isolate::{Contents, Installed, Isolate, Reclaimed, Registered};
 use crate::loaded::CodeSpace;
 use crate::runloop::RunloopState;
 use arc_swap::ArcSwap;
-use rustc_hash::FxHashSet;
-use std::ptr::NonNull;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::{Thread, yield_now};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub(crate) struct Protocol {
     retired: ArcSwap<Retired>,
     /// How many requests invalidated something.
     generation: AtomicU64,
+    /// The threads that have runloops in the isolate.
+    threads: Mutex<FxHashMap<u64, Weak<Presence>>>,
     /// Who waits for answers.
     waiting: Mutex<Option<Thread>>,
     is_checked: AtomicBool,
@@ -44,6 +46,7 @@ impl Default for Protocol {
             ticket: AtomicU64::new(0),
             retired: ArcSwap::default(),
             generation: AtomicU64::new(0),
+            threads: Mutex::default(),
             waiting: Mutex::default(),
             is_checked: AtomicBool::new(cfg!(debug_assertions)),
         }
@@ -51,9 +54,22 @@ impl Default for Protocol {
 }
 
 impl Protocol {
-    /// The handshake of a runloop that is registered now.
-    pub(crate) fn handshake(&self) -> Handshake {
-        Handshake::new(self.ticket.load(Ordering::Acquire))
+    /// This thread, for a runloop that is registered now.
+    pub(crate) fn presence(&self) -> Arc<Presence> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let me = this_thread();
+        if let Some(known) = threads.get(&me).and_then(Weak::upgrade) {
+            return known;
+        }
+        threads.retain(|_, known| known.strong_count() > 0);
+        let presence = Arc::new(Presence::new(Handshake::new(self.ticket.load(Ordering::Acquire))));
+        threads.insert(me, Arc::downgrade(&presence));
+        presence
+    }
+    /// The threads that have runloops.
+    fn presences(&self) -> Vec<Arc<Presence>> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.values().filter_map(Weak::upgrade).collect()
     }
     /// Publishes which candidates are retired. The caller holds the isolate's contents.
     pub(crate) fn publish(&self, contents: &Contents) {
@@ -64,6 +80,7 @@ impl Protocol {
 }
 
 /// A number of this thread, from 1 on.
+#[inline]
 pub(crate) fn this_thread() -> u64 {
     static THREADS: AtomicU64 = AtomicU64::new(1);
     thread_local! {
@@ -99,34 +116,59 @@ impl Visited {
     }
 }
 
-/// Stops the process if a frame of this runloop was missed.
+/// Stops the process if a frame of this thread's runloops was missed.
 ///
 /// # Safety
-/// As for [`visit_for`], which has visited it.
-unsafe fn check_visited(context: NonNull<Context>, map: &Snapshot, retired: &Retired) {
-    // SAFETY: as in `visit_for`.
-    unsafe {
-        let state = RunloopState::of(context.as_ptr());
-        let visited = (*state).visited.lock().unwrap_or_else(PoisonError::into_inner);
-        check(context.as_ptr(), map, retired, &visited.settled);
+/// As for [`visit_thread`], which has visited them.
+unsafe fn check_thread(presence: &Presence, runloops: &[Registered], map: &Snapshot, retired: &Retired) {
+    for runloop in runloops {
+        // SAFETY: as in `visit_thread`.
+        unsafe {
+            if is_of(runloop, presence) {
+                let context = runloop.context.as_ptr();
+                let visited = &(*RunloopState::of(context)).visited;
+                let visited = visited.lock().unwrap_or_else(PoisonError::into_inner);
+                check(context, map, retired, &visited.settled);
+            }
+        }
     }
 }
 
-/// Visits one runloop, and says that it was visited.
+/// Visits all runloops of one thread, and says that they were visited.
 ///
 /// # Safety
-/// The context is registered and at a safepoint, and this thread alone visits it: it is its own, or has claimed it.
-unsafe fn visit_for(context: NonNull<Context>, map: &Snapshot, retired: &Retired, ticket: u64) {
-    // SAFETY: a registered context's state; only parts that are made for sharing are touched.
-    let state = unsafe { RunloopState::of(context.as_ptr()) };
-    {
-        // SAFETY: as above.
-        let mut visited = unsafe { (*state).visited.lock().unwrap_or_else(PoisonError::into_inner) };
-        // SAFETY: the stack stands still (the function's contract).
-        visited.found = unsafe { visit(context.as_ptr(), map, retired, &mut visited.settled) };
+/// They are at safepoints, and this thread alone visits them: they are its own, or it has claimed the presence. The registry is
+/// locked.
+unsafe fn visit_thread(
+    presence: &Presence,
+    runloops: &[Registered],
+    map: &Snapshot,
+    retired: &Retired,
+    ticket: u64,
+) {
+    for runloop in runloops {
+        // SAFETY: registered contexts are alive; only parts that are made for sharing are touched. Their stacks stand still (the
+        // function's contract).
+        unsafe {
+            let context = runloop.context.as_ptr();
+            let state = RunloopState::of(context);
+            if is_of(runloop, presence) {
+                let mut visited = (*state).visited.lock().unwrap_or_else(PoisonError::into_inner);
+                let visited = &mut *visited;
+                visited.found = visit(context, map, retired, &mut visited.settled);
+            }
+        }
     }
-    // SAFETY: as above.
-    unsafe { (*state).handshake.answer(ticket) };
+    presence.handshake.answer(ticket);
+}
+
+/// Whether a runloop is of a thread.
+///
+/// # Safety
+/// It is registered.
+unsafe fn is_of(runloop: &Registered, presence: &Presence) -> bool {
+    // SAFETY: its context is alive, and the presence is never replaced.
+    unsafe { std::ptr::eq(Arc::as_ptr(&(*RunloopState::of(runloop.context.as_ptr())).presence), presence) }
 }
 
 /// Answers for all runloops of this thread, if somebody waits for it.
@@ -135,40 +177,35 @@ unsafe fn visit_for(context: NonNull<Context>, map: &Snapshot, retired: &Retired
 /// The context's runloop is on this thread, and all runloops of this thread are at a safepoint.
 #[inline]
 pub(crate) unsafe fn answer(context: *mut Context) {
-    // SAFETY: a registered context; its isolate is never replaced, and lives as long as the runloop.
-    let (isolate, handshake) = unsafe {
+    // SAFETY: a registered context; its isolate and its thread are never replaced, and live as long as the runloop.
+    let (isolate, presence) = unsafe {
         let state = RunloopState::of(context);
-        (&*Arc::as_ptr(&(*state).isolate), &(*state).handshake)
+        (&*Arc::as_ptr(&(*state).isolate), &*Arc::as_ptr(&(*state).presence))
     };
     let ticket = isolate.protocol.ticket.load(Ordering::Acquire);
-    if !handshake.has_answered(ticket) {
+    if !presence.handshake.has_answered(ticket) {
         // SAFETY: handed on.
-        unsafe { answer_slowly(isolate, ticket) };
+        unsafe { answer_slowly(isolate, presence, ticket) };
     }
 }
 
 /// # Safety
 /// As for [`answer`].
 #[cold]
-unsafe fn answer_slowly(isolate: &Isolate, ticket: u64) {
+unsafe fn answer_slowly(isolate: &Isolate, presence: &Presence, ticket: u64) {
     let (map, retired) = (isolate.space().map().snapshot(), isolate.protocol.retired.load());
-    let me = this_thread();
-    for runloop in isolate.runloops().iter() {
-        // SAFETY: registered contexts are alive; the parts touched are made for sharing.
-        let (handshake, thread) = unsafe {
-            let state = RunloopState::of(runloop.context.as_ptr());
-            (&(*state).handshake, (*state).thread.load(Ordering::Relaxed))
-        };
-        if thread == me && !handshake.is_away() && !handshake.has_answered(ticket) {
-            // SAFETY: one of this thread's own, which is not away: nobody else visits it.
-            unsafe {
-                visit_for(runloop.context, &map, &retired, ticket);
-                if isolate.protocol.is_checked.load(Ordering::Relaxed) {
-                    check_visited(runloop.context, &map, &retired);
-                }
+    let runloops = isolate.runloops();
+    // Whoever is away is visited by others.
+    if !presence.handshake.is_away() && !presence.handshake.has_answered(ticket) {
+        // SAFETY: this thread's own, which is not away: nobody else visits them.
+        unsafe {
+            visit_thread(presence, &runloops, &map, &retired, ticket);
+            if isolate.protocol.is_checked.load(Ordering::Relaxed) {
+                check_thread(presence, &runloops, &map, &retired);
             }
         }
     }
+    drop(runloops);
     if let Some(thread) = &*isolate.protocol.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
         thread.unpark();
     }
@@ -250,25 +287,14 @@ impl Isolate {
             Err(TryLockError::Poisoned(turn)) => return turn.into_inner(),
             Err(TryLockError::WouldBlock) => {}
         }
-        let me = this_thread();
-        let own: Vec<NonNull<Context>> = (self.runloops().iter().map(|runloop| runloop.context))
-            .filter(|context| {
-                // SAFETY: registered, so alive: only this thread unregisters its own ones.
-                unsafe {
-                    let state = RunloopState::of(context.as_ptr());
-                    (*state).thread.load(Ordering::Relaxed) == me && !(*state).handshake.is_away()
-                }
-            })
-            .collect();
-        let each = |act: fn(&Handshake)| {
-            for context in &own {
-                // SAFETY: as above.
-                unsafe { act(&(*RunloopState::of(context.as_ptr())).handshake) };
-            }
-        };
-        each(Handshake::leave);
+        let own = self.protocol.presences().into_iter().find(|presence| presence.is_mine());
+        if let Some(own) = &own {
+            own.leave();
+        }
         let turn = self.protocol.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        each(Handshake::come_back);
+        if let Some(own) = &own {
+            own.come_back();
+        }
         turn
     }
 
@@ -308,30 +334,28 @@ impl Isolate {
         let (map, retired) = (self.space().map().snapshot(), self.protocol.retired.load_full());
         // Release: see the field. Nobody else draws tickets now.
         let ticket = self.protocol.ticket.fetch_add(1, Ordering::Release) + 1;
-        let me = this_thread();
         let mut looks = 0;
         loop {
             let mut is_waiting = false;
-            for runloop in self.runloops().iter() {
-                // SAFETY: registered contexts are alive while the registry is locked; the parts touched are made for sharing.
-                let (handshake, thread, poll) = unsafe {
-                    let context = runloop.context.as_ptr();
-                    let state = RunloopState::of(context);
-                    (&(*state).handshake, (*state).thread.load(Ordering::Relaxed), &(*context).poll)
-                };
-                if handshake.has_answered(ticket) {
+            // Whoever registers a runloop from here on has none of the frames that this is about.
+            for presence in self.protocol.presences() {
+                let runloops = self.runloops();
+                if presence.handshake.has_answered(ticket) {
                     continue;
                 }
-                if handshake.try_claim() {
-                    // SAFETY: its thread is away at a safepoint, and can't come back before the release.
-                    unsafe { visit_for(runloop.context, &map, &retired, ticket) };
-                    handshake.release();
-                } else if thread == me {
-                    // SAFETY: this thread's own, at a safepoint.
-                    unsafe { visit_for(runloop.context, &map, &retired, ticket) };
+                if presence.handshake.try_claim() {
+                    // SAFETY: the thread is away at a safepoint, and can't come back before the release.
+                    unsafe { visit_thread(&presence, &runloops, &map, &retired, ticket) };
+                    presence.handshake.release();
+                } else if presence.is_mine() {
+                    // SAFETY: this thread's own, at safepoints.
+                    unsafe { visit_thread(&presence, &runloops, &map, &retired, ticket) };
                 } else {
-                    // Release: who polls (acquire) sees the ticket.
-                    poll.store(1, Ordering::Release);
+                    // SAFETY: registered contexts are alive while the registry is locked, and their flags are made for sharing.
+                    for runloop in runloops.iter().filter(|runloop| unsafe { is_of(runloop, &presence) }) {
+                        // SAFETY: as above. Release: who polls (acquire) sees the ticket.
+                        unsafe { runloop.context.as_ref().poll.store(1, Ordering::Release) };
+                    }
                     is_waiting = true;
                 }
             }
@@ -375,20 +399,15 @@ impl Isolate {
             return;
         }
         let (map, retired) = (self.space().map().snapshot(), self.protocol.retired.load());
-        let me = this_thread();
-        for runloop in self.runloops().iter() {
-            // SAFETY: as in `visit_all`.
-            let (handshake, thread) = unsafe {
-                let state = RunloopState::of(runloop.context.as_ptr());
-                (&(*state).handshake, (*state).thread.load(Ordering::Relaxed))
-            };
-            let is_claimed = handshake.try_claim();
-            if is_claimed || thread == me {
+        for presence in self.protocol.presences() {
+            let runloops = self.runloops();
+            let is_claimed = presence.handshake.try_claim();
+            if is_claimed || presence.is_mine() {
                 // SAFETY: claimed, or this thread's own.
-                unsafe { check_visited(runloop.context, &map, &retired) };
+                unsafe { check_thread(&presence, &runloops, &map, &retired) };
             }
             if is_claimed {
-                handshake.release();
+                presence.handshake.release();
             }
         }
     }

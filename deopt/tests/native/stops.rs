@@ -84,6 +84,21 @@ fn run(case: &str) {
             unsafe { runloop.leave() };
             host.enter(&runloop, cell, 1, 0);
         }
+        "entered on another thread" => {
+            let (runloop, mut host) = TestHost::new();
+            let (cell, _) = host.unit(UnitId(1));
+            host.install(calling_back(UnitId(1), 0));
+            struct Carried<T>(T);
+            // SAFETY: that it is not is what is tested; the owner waits meanwhile.
+            unsafe impl<T> Send for Carried<T> {}
+            let carried = Carried((&runloop, &mut host, cell));
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    let Carried((runloop, host, cell)) = &mut { carried };
+                    host.enter(runloop, cell, 1, 0);
+                });
+            });
+        }
         "back without having left" => {
             let (runloop, _host) = TestHost::new();
             runloop.come_back();
@@ -146,6 +161,7 @@ fn broken_invariants_stop_the_process() {
         ],
     );
     expect_stop("entered while away", &["whose thread is away in native code"]);
+    expect_stop("entered on another thread", &["on another thread than its runloop was registered on"]);
     expect_stop("back without having left", &["comes back from native code that it did not go into"]);
     expect_stop("a panic while committing", &["commit fails"]);
     expect_stop("dropped while active", &["dropped while compiled frames are on its stack"]);

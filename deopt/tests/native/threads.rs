@@ -14,6 +14,7 @@ use surmise_deopt::host::GuestResults;
 use surmise_deopt::isolate::Isolate;
 use surmise_deopt::loaded::CodeSpace;
 use surmise_deopt::runloop::Outcome;
+use surmise_deopt::runloop::Runloop;
 use surmise_deopt::slots::SlotValue;
 use surmise_deopt::table::{Boxing, Place, RootKind};
 use surmise_ir::entity::UnitId;
@@ -213,6 +214,44 @@ fn a_thread_in_native_code_is_visited_where_it_stands() {
         // SAFETY: this thread has no runloop here.
         let report = unsafe { isolate.deopt_all(everything()) };
         assert_eq!((report.frames, report.candidates, report.runloops), (1, 1, 1), "{method:?}");
+        assert!(report.time < Duration::from_secs(5));
+        go_on.send(()).expect("the thread waits");
+        assert_eq!(worker.join().expect("it does not panic"), (Ok(16), 1));
+    }
+}
+
+/// A runloop that is parked, as a coroutine's is, does not keep a request waiting for its thread, which is blocked in native code by way
+/// of another runloop.
+#[test]
+fn parked_runloops_of_a_blocked_thread_delay_nothing() {
+    for method in MACHINE_CODE {
+        let (tell, hear) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let worker = std::thread::spawn(move || {
+            let (runloop, mut host) = TestHost::new();
+            let (cell, _) = host.unit(UnitId(0));
+            host.install(asking(method, UnitId(0)));
+            interpreting(&mut host);
+            // The frame of the first one waits in its callback, in which the second one goes away.
+            let mut parked =
+                Some(Runloop::<TestHost>::register(&host.isolate).expect("this machine is supported"));
+            host.callback = Some(Box::new(move |_, runloop, argument| {
+                if let Some(second) = parked.take() {
+                    // SAFETY: outside of its compiled code.
+                    unsafe { second.leave() };
+                    tell.send(runloop.isolate().clone()).expect("the test listens");
+                    wait.recv().expect("the test goes on");
+                    second.come_back();
+                }
+                Ok(argument * 3)
+            }));
+            let result = sum(&mut host, &runloop, cell, 1, 5);
+            (result, host.committed.len())
+        });
+        let isolate = hear.recv().expect("the thread is away");
+        // SAFETY: this thread has no runloop here.
+        let report = unsafe { isolate.deopt_all(everything()) };
+        assert_eq!((report.frames, report.candidates, report.runloops), (1, 1, 2), "{method:?}");
         assert!(report.time < Duration::from_secs(5));
         go_on.send(()).expect("the thread waits");
         assert_eq!(worker.join().expect("it does not panic"), (Ok(16), 1));
