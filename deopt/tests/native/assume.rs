@@ -1,13 +1,14 @@
 //! Assumptions: what rests on one is deoptimized when it is broken, and nothing else.
 
 use crate::assembler::*;
-use crate::deopt_all::{Method, asking, deopt_all, interpreting, sum, summing};
+use crate::deopt_all::{Method, asking, deopt_all, interpreting, recursive, sum, summing};
 use crate::host::*;
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::check::check_image;
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Report};
 use surmise_deopt::isolate::{InstallError, NoAssumption};
 use surmise_deopt::slots::SlotValue;
+use surmise_deopt::stacks::{Coroutine, NativeStack, Progress, StackSize};
 use surmise_ir::entity::UnitId;
 use surmise_ir::language::Recipe;
 
@@ -111,4 +112,58 @@ fn a_recipe_that_is_no_assumption_is_malformed() {
     let mut image = asking(Method::Return, UnitId(1));
     image.assumptions.push(Recipe { class: 1, words: [0, 0] });
     assert_eq!(check_image(&image, &language()).expect_err("it is malformed").what, "assumption");
+}
+
+/// Runs something on another native stack.
+fn on_stack(stack: NativeStack, work: &mut dyn FnMut()) {
+    unsafe fn body(data: *mut u8, _message: *mut u8) {
+        // SAFETY: what it was started with, which waits for it.
+        unsafe { (*data.cast::<&mut dyn FnMut()>())() }
+    }
+    let (mut coroutine, mut work) = (Box::new(Coroutine::new(stack)), work);
+    let this: *mut Coroutine = &mut *coroutine;
+    // SAFETY: coroutine and work outlive the body, on this thread.
+    unsafe {
+        let handle = Coroutine::start(this, body, (&raw mut work).cast()).expect("it is idle");
+        let progress = Coroutine::resume(this, handle, std::ptr::null_mut());
+        assert!(matches!(progress, Ok(Progress::Finished)), "{progress:?}");
+    }
+}
+
+/// A host that switches stacks below a runloop: its frames are not in the order of their addresses. The first request redirects many old
+/// frames on the lower stack, and the newest one, on the higher stack, but not the one in between; the second one has to find that.
+#[test]
+fn what_settled_on_one_stack_hides_nothing_on_another() {
+    const DEPTH: usize = 300;
+    let size = StackSize { native: 8 << 20, room: 0 };
+    let mut stacks = [0, 1].map(|_| NativeStack::map(size).expect("there is memory for a stack"));
+    stacks.sort_by_key(|stack| stack.bottom());
+    let [low, high] = stacks;
+    let (runloop, mut host) = TestHost::new();
+    let known = [host.isolate.assume(), host.isolate.assume()];
+    let cells: Vec<_> = (0..3).map(|n| host.unit(UnitId(n)).0).collect();
+    let old = recursive(Method::Return, UnitId(0), cells[0]);
+    install(&host, resting(old, &[0]), &known).expect("it is installed");
+    install(&host, resting(asking(Method::Return, UnitId(1)), &[1]), &known).expect("it is installed");
+    install(&host, resting(asking(Method::Return, UnitId(2)), &[0]), &known).expect("it is installed");
+    interpreting(&mut host);
+    let (mut high, oldest) = (Some(high), cells[0]);
+    host.callback = Some(Box::new(move |host, runloop, argument| {
+        let (mut high, newest) = (high.take(), cells[2]);
+        host.callback = Some(Box::new(move |host, runloop, argument| {
+            host.callback = Some(Box::new(move |host, _, argument| {
+                assert_eq!(invalidate(host, known[0]).frames, DEPTH + 2);
+                assert_eq!(invalidate(host, known[1]).frames, 1);
+                Ok(argument)
+            }));
+            let (stack, mut result) = (high.take().expect("it is called once"), Ok(0));
+            on_stack(stack, &mut || result = sum(host, runloop, newest, 6000, argument as i64));
+            Ok(result? as u64)
+        }));
+        Ok(sum(host, runloop, cells[1], 5000, argument as i64)? as u64)
+    }));
+    let mut result = Ok(0);
+    on_stack(low, &mut || result = sum(&mut host, &runloop, oldest, 1, DEPTH as i64));
+    assert!(result.is_ok());
+    assert_eq!(host.committed.len(), DEPTH + 3);
 }
