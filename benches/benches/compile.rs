@@ -5,7 +5,7 @@ mod units;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::{Duration, Instant};
-use surmise::compile::{Figures, Job, compile};
+use surmise::compile::{Asked, Figures, Job, compile};
 use surmise::config::Config;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::lower::Target;
@@ -30,7 +30,7 @@ impl Compiler {
     }
     /// Compiles a job and loads its code; `None` if there is no candidate.
     fn compile(&self, job: &Job) -> Option<Figures> {
-        let compiled = compile(job, &self.language, &self.config, Some(&self.target));
+        let compiled = compile(job, &self.language, &self.config, Some(&self.target), Asked::default());
         let image = compiled.result.ok()?;
         // SAFETY: the image comes from our own lowering. It is dropped without being run.
         let loaded = unsafe { self.space.load(image, &self.language) };

@@ -4,6 +4,7 @@
 use crate::candidate::CandidateId;
 use crate::host::Activation;
 use crate::loaded::Candidate;
+use crate::rebuild::RebuildPlan;
 use crate::table::ExitReason;
 use std::sync::Arc;
 use surmise_ir::entity::UnitId;
@@ -30,8 +31,9 @@ pub struct DeoptEvent {
 pub trait DeoptObserver: Send + Sync {
     /// The candidate was left for the `count`-th time. Returns at which count to be told next; a count in the past means never.
     ///
-    /// Called on the thread that runs the guest, while the frame's values are in flight: it must not touch the guest heap.
-    fn on_deopt(&self, candidate: &Arc<Candidate>, event: &DeoptEvent, count: u32) -> u32;
+    /// Called on the thread that runs the guest, while the frame's values are in flight in `plan`: it must not touch the guest heap.
+    fn on_deopt(&self, candidate: &Arc<Candidate>, event: &DeoptEvent, plan: &RebuildPlan, count: u32)
+    -> u32;
 }
 
 /// How many events a runloop remembers: a screenful for a report.

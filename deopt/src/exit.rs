@@ -94,7 +94,7 @@ pub(crate) unsafe fn rebuild(
         let event = event(plan, activation);
         // SAFETY: no reference into the state is held.
         unsafe { (*state).events.push(event) };
-        count(&candidate, isolate, &event);
+        count(&candidate, isolate, &event, plan);
         glue
     };
     drop(candidate);
@@ -158,13 +158,19 @@ fn event(plan: &RebuildPlan, activation: Activation) -> DeoptEvent {
 }
 
 /// Counts the exit, and tells the observer when he asked for this count. Relaxed: the counters order nothing.
-fn count(candidate: &Arc<Candidate>, isolate: &crate::isolate::Isolate, event: &DeoptEvent) {
+fn count(
+    candidate: &Arc<Candidate>,
+    isolate: &crate::isolate::Isolate,
+    event: &DeoptEvent,
+    plan: &RebuildPlan,
+) {
     candidate.count_deopt(event.point as usize);
     let total = candidate.total.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     if total == candidate.report_at.load(Ordering::Relaxed)
         && let Some(observer) = isolate.observer()
     {
-        candidate.report_at.store(observer.on_deopt(candidate, event, total), Ordering::Relaxed);
+        let next = observer.on_deopt(candidate, event, plan, total);
+        candidate.report_at.store(next, Ordering::Relaxed);
     }
 }
 

@@ -214,6 +214,16 @@ pub enum Entry {
     Template,
 }
 
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Entry::Call => f.write_str("call"),
+            Entry::Loop(header) => write!(f, "loop {header}"),
+            Entry::Template => f.write_str("template"),
+        }
+    }
+}
+
 /// A function in SSA form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Function {

@@ -63,6 +63,15 @@ pub enum Rejection {
     Cancelled,
 }
 
+/// What a compile tells besides its result. Asking changes nothing of the result, but that the verifier runs for a story.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// The story: IR behind each pass, machine code.
+    pub story: bool,
+    /// Fingerprints behind each pass, and the lifted function.
+    pub trail: bool,
+}
+
 /// Sizes and times of a compile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct Figures {
@@ -87,24 +96,53 @@ pub struct Compiled {
     pub result: Result<Image, Rejection>,
     /// Sizes and times.
     pub figures: Figures,
-    /// The candidate's story, when stories are written.
+    /// The candidate's story, if it was asked for.
     pub story: Option<String>,
+    /// Fingerprints of the function, if they were asked for: as lifted (at the pipeline's length), then behind each pass that changed
+    /// it, with the pass's position in the pipeline.
+    pub trail: Vec<(u8, u64)>,
+    /// The lifted function, if the trail was asked for and there is one.
+    pub lifted: Option<Function>,
 }
 
 /// Compiles, to machine code for the target; without one, for the portable backend. Never panics: a panic inside is a rejection.
-pub fn compile(job: &Job, language: &Language, config: &Config, target: Option<&Target>) -> Compiled {
+pub fn compile(
+    job: &Job,
+    language: &Language,
+    config: &Config,
+    target: Option<&Target>,
+    asked: Asked,
+) -> Compiled {
     let start = Instant::now();
-    let attempt = catch_unwind(AssertUnwindSafe(|| Attempt::new(job, language, config).run(target)));
+    let attempt = catch_unwind(AssertUnwindSafe(|| Attempt::new(job, language, config, asked).run(target)));
     let mut compiled = attempt.unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "with no message".to_owned());
-        Compiled { result: Err(Rejection::Panic(text)), figures: Figures::default(), story: None }
+        Compiled {
+            result: Err(Rejection::Panic(text)),
+            figures: Figures::default(),
+            story: None,
+            trail: Vec::new(),
+            lifted: None,
+        }
     });
     compiled.figures.nanoseconds = nanoseconds(start.elapsed());
     compiled
+}
+
+/// The IR of a job behind so many steps of the pipeline, as text; `None` if there is none.
+pub fn text_behind(job: &Job, language: &Language, config: &Config, steps: usize) -> Option<String> {
+    let asked = Asked { story: true, trail: false };
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let mut attempt = Attempt::new(job, language, config, asked);
+        let mut function = job.unit.lift(language, job.entry).ok()?;
+        attempt.passes(&mut function, steps).ok()?;
+        Some(attempt.text(&function))
+    }));
+    attempt.ok().flatten()
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -117,12 +155,15 @@ struct Attempt<'a> {
     config: &'a Config,
     figures: Figures,
     story: Option<String>,
+    trail: Option<Vec<(u8, u64)>>,
+    lifted: Option<Function>,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(job: &'a Job, language: &'a Language, config: &'a Config) -> Self {
-        let story = config.log.is_some().then(String::new);
-        Attempt { job, language, config, figures: Figures::default(), story }
+    fn new(job: &'a Job, language: &'a Language, config: &'a Config, asked: Asked) -> Self {
+        let story = asked.story.then(String::new);
+        let trail = asked.trail.then(Vec::new);
+        Attempt { job, language, config, figures: Figures::default(), story, trail, lifted: None }
     }
 
     fn run(mut self, target: Option<&Target>) -> Compiled {
@@ -130,12 +171,23 @@ impl<'a> Attempt<'a> {
         if let (Some(story), Err(rejection)) = (&mut self.story, &result) {
             let _ = writeln!(story, "rejected: {rejection}");
         }
-        Compiled { result, figures: self.figures, story: self.story }
+        let trail = self.trail.unwrap_or_default();
+        Compiled { result, figures: self.figures, story: self.story, trail, lifted: self.lifted }
     }
 
     fn tell(&mut self, title: &str, text: &str) {
         if let Some(story) = &mut self.story {
             let _ = writeln!(story, "--- {title}\n{text}");
+        }
+    }
+
+    /// Notes the function's fingerprint behind a step, if it has changed.
+    fn mark(&mut self, step: usize, function: &Function) {
+        if let Some(trail) = &mut self.trail {
+            let fingerprint = crate::record::fingerprint::of_function(function);
+            if trail.last().is_none_or(|&(_, last)| last != fingerprint) {
+                trail.push((step as u8, fingerprint));
+            }
         }
     }
 
@@ -151,7 +203,11 @@ impl<'a> Attempt<'a> {
         }
         self.verify("lift", &function, surmise_ir::verifier::Stage::Generic)?;
         self.tell("lifted", &self.text(&function));
-        self.passes(&mut function)?;
+        if self.trail.is_some() {
+            self.mark(passes::PIPELINE.len(), &function);
+            self.lifted = Some(function.clone());
+        }
+        self.passes(&mut function, passes::PIPELINE.len())?;
         self.figures.optimized = function.inst_count();
         for &block in &function.layout {
             for &inst in &function.blocks[block].insts {
@@ -185,10 +241,11 @@ impl<'a> Attempt<'a> {
         Ok(lowered.image.into())
     }
 
-    fn passes(&mut self, function: &mut Function) -> Result<(), Rejection> {
+    /// The first so many steps of the pipeline.
+    fn passes(&mut self, function: &mut Function, steps: usize) -> Result<(), Rejection> {
         let mut fuel = Fuel::new(self.config.fuel);
         let mut last = self.text(function);
-        for &(name, _) in passes::PIPELINE {
+        for (step, &(name, _)) in passes::PIPELINE.iter().enumerate().take(steps) {
             if self.config.disabled_passes.iter().any(|disabled| disabled == name) {
                 continue;
             }
@@ -198,6 +255,7 @@ impl<'a> Attempt<'a> {
             let mut environment =
                 Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
             (passes::pass(name).run)(function, &mut environment);
+            self.mark(step, function);
             if self.story.is_some() {
                 let text = self.text(function);
                 if text != last {

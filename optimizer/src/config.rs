@@ -56,6 +56,8 @@ pub struct Config {
     pub limit: Option<u64>,
     /// Write every candidate's story here.
     pub log: Option<PathBuf>,
+    /// Write a recording here.
+    pub record: Option<PathBuf>,
     /// Which backend runs candidates.
     pub backend: Backend,
     /// Passes that are switched off, by name.
@@ -81,6 +83,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("SURMISE_NODELAY", "0 or 1", "every threshold is one"),
     ("SURMISE_LIMIT", "a number", "stop after this many candidates"),
     ("SURMISE_LOG", "a file", "write every candidate's story there"),
+    ("SURMISE_RECORD", "a file", "write what is seen and decided there, to be replayed"),
     ("SURMISE_BACKEND", "native or portable", "what runs candidates: machine code or the evaluator"),
     ("SURMISE_PASSES", "-name,-name,...", "passes to switch off"),
     ("SURMISE_FUEL", "a number", "steps that the passes of one compile may take together"),
@@ -161,6 +164,7 @@ impl Config {
             "SURMISE_NODELAY" => self.no_delay = flag()?,
             "SURMISE_LIMIT" => self.limit = Some(number()?),
             "SURMISE_LOG" => self.log = Some(PathBuf::from(value)),
+            "SURMISE_RECORD" => self.record = Some(PathBuf::from(value)),
             "SURMISE_BACKEND" => {
                 self.backend = match value {
                     "native" => Backend::Native,
@@ -207,6 +211,49 @@ impl Config {
         Ok(())
     }
 
+    /// Whether the service writes files that have to be ended before the process is.
+    pub fn writes_files(&self) -> bool {
+        self.log.is_some() || self.record.is_some()
+    }
+    /// The settings that are not as they are by default, as variables that [`Config::from_variables`] reads. Files are left out: a
+    /// recording is read elsewhere.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        // Taken apart, so that no setting is forgotten.
+        let Config {
+            disabled,
+            blocking,
+            no_delay,
+            limit,
+            log: _,
+            record: _,
+            backend,
+            disabled_passes,
+            fuel,
+            seed,
+            deopt_every,
+            deopt_all_every,
+            redirection,
+            nursery,
+        } = self;
+        let flag = |value: bool| value.then(|| "1".to_owned());
+        let passes: Vec<String> = disabled_passes.iter().map(|name| format!("-{name}")).collect();
+        let variables = [
+            ("SURMISE_DISABLE", flag(*disabled)),
+            ("SURMISE_BLOCKING", flag(*blocking)),
+            ("SURMISE_NODELAY", flag(*no_delay)),
+            ("SURMISE_LIMIT", limit.map(|limit| limit.to_string())),
+            ("SURMISE_BACKEND", (*backend == Backend::Portable).then(|| "portable".to_owned())),
+            ("SURMISE_PASSES", (!passes.is_empty()).then(|| passes.join(","))),
+            ("SURMISE_FUEL", fuel.map(|fuel| fuel.to_string())),
+            ("SURMISE_SEED", (*seed != 0).then(|| seed.to_string())),
+            ("SURMISE_DEOPT_EVERY", deopt_every.map(|every| every.to_string())),
+            ("SURMISE_DEOPT_ALL_EVERY", deopt_all_every.map(|every| every.to_string())),
+            ("SURMISE_REDIRECTION", (*redirection == Redirection::Mark).then(|| "mark".to_owned())),
+            ("SURMISE_NURSERY", nursery.map(|bytes| bytes.to_string())),
+        ];
+        variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
     /// Calls of a unit before its types are logged.
     pub fn calls_before_logging(&self) -> u32 {
         if self.no_delay { 1 } else { CALLS_BEFORE_LOGGING }
@@ -241,6 +288,7 @@ mod tests {
             ("SURMISE_NODELAY", "1"),
             ("SURMISE_LIMIT", "3"),
             ("SURMISE_LOG", "story.txt"),
+            ("SURMISE_RECORD", "run.surmise"),
             ("SURMISE_BACKEND", "portable"),
             ("SURMISE_PASSES", "-gvn"),
             ("SURMISE_FUEL", "100"),
@@ -250,7 +298,12 @@ mod tests {
             ("SURMISE_REDIRECTION", "mark"),
             ("SURMISE_NURSERY", "512"),
         ] {
-            assert_ne!(read(name, value).unwrap(), Config::default(), "{name}");
+            let config = read(name, value).unwrap();
+            assert_ne!(config, Config::default(), "{name}");
+            // But for files, the settings can be written and read again.
+            if config.log.is_none() && config.record.is_none() {
+                assert_eq!(config.variables(), [(name.to_owned(), value.to_owned())]);
+            }
         }
     }
 

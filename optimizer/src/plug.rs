@@ -25,9 +25,11 @@ mod invalidated;
 use crate::config::Config;
 use crate::log::{Log, UnitIndex};
 use crate::profile::Map;
-use crate::service::{Client, Delivery, FailedGuess};
+use crate::record::event::Fate;
+use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
 use crate::unit::UnitSource;
 use invalidated::Stress;
+use rustc_hash::FxHashMap;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 use surmise_deopt::candidate::CandidateId;
@@ -35,6 +37,7 @@ use surmise_deopt::entry::EntryCell;
 use surmise_deopt::events::{DeoptEvent, DeoptObserver};
 use surmise_deopt::isolate::{EntryPoint, InstallError, Isolate, UnitEntries};
 use surmise_deopt::loaded::Candidate;
+use surmise_deopt::rebuild::RebuildPlan;
 use surmise_deopt::slots::SlotValue;
 use surmise_deopt::table::ExitReason;
 use surmise_ir::entity::UnitId;
@@ -165,10 +168,44 @@ struct Observer {
     failures_before_retirement: u32,
     forced: bool,
     wake: Box<dyn Fn() + Send + Sync>,
+    recorder: Option<DeoptRecorder>,
+    /// Numbers, in the order of planning, of the candidates that are installed: for the recording.
+    serials: Mutex<FxHashMap<CandidateId, u64>>,
+}
+
+impl Observer {
+    /// Remembers a candidate's number for the recording, if there is one.
+    fn name(&self, candidate: CandidateId, serial: u64) {
+        if self.recorder.is_some() {
+            self.serials.lock().expect("no holder of the numbers panics").insert(candidate, serial);
+        }
+    }
+    fn serial(&self, candidate: CandidateId) -> Option<u64> {
+        self.serials.lock().expect("no holder of the numbers panics").get(&candidate).copied()
+    }
 }
 
 impl DeoptObserver for Observer {
-    fn on_deopt(&self, candidate: &Arc<Candidate>, event: &DeoptEvent, count: u32) -> u32 {
+    fn on_deopt(
+        &self,
+        candidate: &Arc<Candidate>,
+        event: &DeoptEvent,
+        plan: &RebuildPlan,
+        count: u32,
+    ) -> u32 {
+        if let Some(recorder) = &self.recorder {
+            let serials = self.serials.lock().expect("no holder of the numbers panics");
+            if let Some(&serial) = serials.get(&event.candidate) {
+                recorder.add(crate::record::event::Deopt {
+                    serial,
+                    point: event.point,
+                    reason: event.reason,
+                    unit: event.unit,
+                    resume: event.resume,
+                    frames: crate::record::fingerprint::of_frames(plan, recorder.language()),
+                });
+            }
+        }
         let mut observed = self.observed.lock().expect("no holder of the observations panics");
         match event.reason {
             ExitReason::Invalidated => observed.deopts[GuardReason::ALL.len()] += 1,
@@ -193,7 +230,7 @@ pub struct Plug {
     /// The ring of this isolate's thread.
     pub log: Log,
     units: Vec<UnitRecord>,
-    by_id: rustc_hash::FxHashMap<UnitId, Vec<UnitIndex>>,
+    by_id: FxHashMap<UnitId, Vec<UnitIndex>>,
     first_index: Option<u32>,
     observer: Arc<Observer>,
     totals: PlugTotals,
@@ -219,6 +256,8 @@ impl Plug {
             failures_before_retirement: config.failures_before_retirement(),
             forced: config.deopt_every.is_some(),
             wake: Box::new(move || woken.request_poll()),
+            recorder: client.deopt_recorder(),
+            serials: Mutex::default(),
         });
         isolate.set_observer(Some(observer.clone()));
         isolate.set_checked(config.deopt_all_every.is_some());
@@ -458,25 +497,29 @@ impl Plug {
         let is_outdone = record.installed.get(&entry).is_some_and(|&(_, newer)| newer > serial);
         if revision != record.revision() || is_outdone {
             // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
+            self.client.happened(serial, Fate::Outdated);
             return;
         }
         let phase = match result {
             Err(_) => Phase::GivenUp,
-            Ok(image) => match self.install(image, host) {
+            Ok(image) => match self.install(image, serial, host) {
                 Ok(candidate) => {
                     self.totals.installed += 1;
                     if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
                         self.isolate.retire(older);
+                        self.tell_retired(older);
                     }
                     Phase::Installed
                 }
                 // It broke while the candidate was made.
                 Err(InstallError::Assumption { recipe, .. }) => {
                     self.totals.not_installed += 1;
+                    self.client.happened(serial, Fate::NotInstallable);
                     return self.learn_without(unit, recipe, host);
                 }
                 Err(_) => {
                     self.totals.not_installed += 1;
+                    self.client.happened(serial, Fate::NotInstallable);
                     Phase::GivenUp
                 }
             },
@@ -494,6 +537,12 @@ impl Plug {
         }
     }
 
+    fn tell_retired(&self, candidate: CandidateId) {
+        if let Some(serial) = self.observer.serial(candidate) {
+            self.client.happened(serial, Fate::Retired);
+        }
+    }
+
     fn retire_failed(&mut self, host: &mut dyn PlugHost) {
         let failed = std::mem::take(
             &mut self.observer.observed.lock().expect("no holder of the observations panics").retire,
@@ -502,6 +551,7 @@ impl Plug {
             if !self.isolate.retire(candidate) {
                 continue;
             }
+            self.tell_retired(candidate);
             self.totals.retired += 1;
             for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
                 self.client.failed(FailedGuess { unit: index, pc, reason, failures: failures.into() });
@@ -511,8 +561,12 @@ impl Plug {
                 // What was compiled from the same knowledge goes too: the next ones are made from more of it.
                 let others: Vec<CandidateId> =
                     record.installed.drain(..).map(|(_, (candidate, _))| candidate).collect();
-                let gone = others.into_iter().filter(|&other| self.isolate.retire(other)).count();
-                self.totals.retired += gone as u64;
+                for other in others {
+                    if self.isolate.retire(other) {
+                        self.tell_retired(other);
+                        self.totals.retired += 1;
+                    }
+                }
                 let record = self.record(index);
                 let given_up = record.retirements >= crate::config::RETIREMENTS_PER_UNIT;
                 let retirements = record.retirements;

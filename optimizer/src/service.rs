@@ -14,16 +14,18 @@
 //! * In blocking mode a request returns when what it led to stands in the inbox.
 //! * A compile that fails or panics is a rejection: delivered, counted, and the program runs on.
 
-use crate::compile::{self, Compiled, Figures, Job, Rejection};
-use crate::config::{self, Backend, Config};
-use crate::log::{Log, Record, UnitIndex};
+use crate::compile::{self, Asked, Compiled, Figures, Job, Rejection};
+use crate::config::{Backend, Config};
+use crate::log::{Columns, Log, Record, UnitIndex};
 use crate::lower::Target;
-use crate::profile::{Profile, UnitProfile};
+use crate::plan::{Decision, Planner, Refusal, why};
 use crate::profile_text::ProfileText;
+use crate::record::event::{self, Event, Fate, Happened};
+use crate::record::{Progress, Recorder};
 use crate::unit::UnitSource;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use indexmap::IndexMap;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,10 +33,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use surmise_deopt::candidate::Image;
 use surmise_ir::entity::Pc;
-use surmise_ir::function::Entry;
+use surmise_ir::function::{Entry, Function};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{Language, Recipe};
 use thiserror::Error;
+
+/// Deopts that may wait to be recorded.
+const QUEUED_DEOPTS: usize = 4096;
 
 /// Log batches that may wait. Each is at most 64 KiB.
 const QUEUED_BATCHES: usize = 64;
@@ -51,6 +56,14 @@ pub enum StartError {
     /// The story file can't be written.
     #[error("SURMISE_LOG={path}: {error}")]
     Log {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The recording can't be written.
+    #[error("SURMISE_RECORD={path}: {error}")]
+    Record {
         /// The file.
         path: String,
         /// Why.
@@ -76,7 +89,7 @@ pub struct Delivery {
 }
 
 /// A guess that failed too often.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FailedGuess {
     /// The unit in whose bytecode the guess stands.
     pub unit: UnitIndex,
@@ -95,6 +108,8 @@ enum Message {
     Failed(FailedGuess),
     Broken(UnitIndex, Recipe),
     Compiled(Box<Finished>),
+    Happened(Happened),
+    Deopt(event::Deopt),
     Stop(Sender<()>),
 }
 
@@ -150,6 +165,19 @@ pub struct Totals {
     pub failed_guesses: u64,
     /// Assumptions that broke, counted for each unit that rested on them.
     pub broken_assumptions: u64,
+    /// How the recording goes, if there is one.
+    pub recording: Option<RecordingTotals>,
+}
+
+/// A recording in figures.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct RecordingTotals {
+    /// Records that were handed over to be written.
+    pub records: u64,
+    /// Bytes in the file.
+    pub bytes: u64,
+    /// Why it ended early, if it did.
+    pub failure: Option<String>,
 }
 
 struct Shared {
@@ -163,11 +191,14 @@ struct Shared {
     cancelled: Arc<AtomicBool>,
     watcher: Mutex<Option<JobWatcher>>,
     compiler: Compiler,
+    /// How the recording goes, if there is one.
+    recording: Option<Arc<Progress>>,
+    lost_deopts: AtomicU64,
 }
 
 /// What compiles: [`compile::compile`], or what stands before it, such as a memory of what was compiled. Compiles are pure: equal units,
 /// entries, profiles and settings give equal candidates, but for their numbers.
-pub type Compiler = Arc<dyn Fn(&Job, &Language, &Config, Option<&Target>) -> Compiled + Send + Sync>;
+pub type Compiler = Arc<dyn Fn(&Job, &Language, &Config, Option<&Target>, Asked) -> Compiled + Send + Sync>;
 
 /// Who is shown every compile before it starts.
 pub type JobWatcher = Box<dyn Fn(&Job) + Send>;
@@ -177,6 +208,7 @@ pub struct Service {
     shared: Arc<Shared>,
     sender: Sender<Message>,
     log_sender: Sender<Vec<Record>>,
+    deopt_sender: Sender<event::Deopt>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -202,6 +234,13 @@ impl Service {
                     .map_err(|error| StartError::Log { path: path.display().to_string(), error })?,
             )),
         };
+        let recorder = match &config.record {
+            None => None,
+            Some(path) => Some(
+                Recorder::create(path, header(&language, &config, target.as_ref()))
+                    .map_err(|error| StartError::Record { path: path.display().to_string(), error })?,
+            ),
+        };
         let shared = Arc::new(Shared {
             language,
             config,
@@ -212,26 +251,29 @@ impl Service {
             cancelled: Arc::default(),
             watcher: Mutex::default(),
             compiler,
+            recording: recorder.as_ref().map(|recorder| recorder.progress().clone()),
+            lost_deopts: AtomicU64::new(0),
         });
         let (sender, receiver) = unbounded();
         let (log_sender, log_receiver) = bounded(QUEUED_BATCHES);
+        let (deopt_sender, deopt_receiver) = bounded(QUEUED_DEOPTS);
         let worker = Worker {
             shared: shared.clone(),
             sender: sender.clone(),
             units: IndexMap::default(),
-            profile: Profile::default(),
-            planned: IndexMap::default(),
-            serial: 0,
+            planner: Planner::new(shared.config.limit),
             running: 0,
             story,
+            recorder,
+            recorded: FxHashSet::default(),
             stopping: None,
             compilers: None,
         };
         let thread = std::thread::Builder::new()
             .name("surmise".to_owned())
-            .spawn(move || worker.run(&receiver, &log_receiver))
+            .spawn(move || worker.run(&receiver, &log_receiver, &deopt_receiver))
             .map_err(|error| StartError::Thread(error.to_string()))?;
-        Ok(Service { shared, sender, log_sender, thread: Some(thread) })
+        Ok(Service { shared, sender, log_sender, deopt_sender, thread: Some(thread) })
     }
 
     /// The settings.
@@ -248,6 +290,7 @@ impl Service {
             shared: self.shared.clone(),
             sender: self.sender.clone(),
             log_sender: self.log_sender.clone(),
+            deopt_sender: self.deopt_sender.clone(),
             inbox: Arc::default(),
         }
     }
@@ -282,6 +325,11 @@ impl Drop for Service {
 fn totals(shared: &Shared) -> Totals {
     let mut totals = shared.totals.lock().expect("no holder of the totals panics").clone();
     totals.dropped_batches = shared.dropped_batches.load(Ordering::Relaxed);
+    totals.recording = shared.recording.as_ref().map(|progress| RecordingTotals {
+        records: progress.records(),
+        bytes: progress.bytes(),
+        failure: progress.failure(),
+    });
     totals
 }
 
@@ -290,6 +338,7 @@ pub struct Client {
     shared: Arc<Shared>,
     sender: Sender<Message>,
     log_sender: Sender<Vec<Record>>,
+    deopt_sender: Sender<event::Deopt>,
     inbox: Arc<Inbox>,
 }
 
@@ -359,28 +408,89 @@ impl Client {
     pub fn broken(&self, unit: UnitIndex, recipe: Recipe) {
         let _ = self.sender.send(Message::Broken(unit, recipe));
     }
+    /// Whether what happens to candidates is recorded.
+    pub fn is_recording(&self) -> bool {
+        self.shared.recording.is_some()
+    }
+    /// Says what became of a candidate, for the recording.
+    pub fn happened(&self, serial: u64, fate: Fate) {
+        if self.is_recording() {
+            let _ = self.sender.send(Message::Happened(Happened { serial, fate }));
+        }
+    }
+    /// Where deopts are sent to, for the recording.
+    pub(crate) fn deopt_recorder(&self) -> Option<DeoptRecorder> {
+        self.is_recording().then(|| DeoptRecorder {
+            shared: self.shared.clone(),
+            sender: self.deopt_sender.clone(),
+            in_order: self.config().blocking.then(|| self.sender.clone()),
+        })
+    }
     /// Takes the next delivery.
     pub fn take(&self) -> Option<Delivery> {
         self.inbox.deliveries.lock().expect("no holder of the inbox panics").pop_front()
     }
 }
 
+/// Takes deopts for the recording. When they come faster than they can be written, the rest is counted.
+pub(crate) struct DeoptRecorder {
+    shared: Arc<Shared>,
+    sender: Sender<event::Deopt>,
+    /// In blocking mode they keep their place among all else, so that the same program gives the same recording.
+    in_order: Option<Sender<Message>>,
+}
+
+impl DeoptRecorder {
+    /// The host's language.
+    pub fn language(&self) -> &Language {
+        &self.shared.language
+    }
+    /// Adds one.
+    pub fn add(&self, deopt: event::Deopt) {
+        if let Some(sender) = &self.in_order {
+            while sender.len() > QUEUED_DEOPTS {
+                std::thread::yield_now();
+            }
+            let _ = sender.send(Message::Deopt(deopt));
+        } else if self.sender.try_send(deopt).is_err() {
+            self.shared.lost_deopts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a recording begins with.
+fn header(language: &Language, config: &Config, target: Option<&Target>) -> Event {
+    Event::Header(Box::new(event::Header {
+        kinds: event::KINDS.iter().map(|&kind| kind.to_owned()).collect(),
+        surmise: env!("CARGO_PKG_VERSION").to_owned(),
+        pipeline: crate::passes::PIPELINE.iter().map(|&(name, _)| name.to_owned()).collect(),
+        target: target.map(Target::features),
+        settings: config.variables(),
+        language: language.clone(),
+    }))
+}
+
 struct Worker {
     shared: Arc<Shared>,
     sender: Sender<Message>,
     units: IndexMap<UnitIndex, Arc<dyn UnitSource>, FxBuildHasher>,
-    profile: Profile,
-    /// What was known when an entry was planned last.
-    planned: IndexMap<(UnitIndex, Entry), (u32, u32), FxBuildHasher>,
-    serial: u64,
+    planner: Planner,
     running: usize,
     story: Option<std::io::BufWriter<std::fs::File>>,
+    recorder: Option<Recorder>,
+    /// What was lifted and stands in the recording.
+    recorded: FxHashSet<(UnitIndex, Entry)>,
     stopping: Option<Sender<()>>,
     compilers: Option<rayon::ThreadPool>,
 }
 
 impl Worker {
-    fn run(mut self, receiver: &Receiver<Message>, logs: &Receiver<Vec<Record>>) {
+    fn run(
+        mut self,
+        receiver: &Receiver<Message>,
+        logs: &Receiver<Vec<Record>>,
+        deopts: &Receiver<event::Deopt>,
+    ) {
         loop {
             // Requests come after the log batches that they rest on: drain those first.
             let message = crossbeam_channel::select! {
@@ -390,6 +500,10 @@ impl Worker {
                 },
                 recv(receiver) -> message => match message {
                     Ok(message) => message,
+                    Err(_) => return,
+                },
+                recv(deopts) -> deopt => match deopt {
+                    Ok(deopt) => Message::Deopt(deopt),
                     Err(_) => return,
                 },
             };
@@ -405,6 +519,15 @@ impl Worker {
                 if let Some(story) = &mut self.story {
                     let _ = story.flush();
                 }
+                while let Ok(deopt) = deopts.try_recv() {
+                    self.handle(Message::Deopt(deopt));
+                }
+                if let Some(recorder) = self.recorder.take() {
+                    recorder.finish(event::End {
+                        lost_deopts: self.shared.lost_deopts.load(Ordering::Relaxed),
+                        dropped_batches: self.shared.dropped_batches.load(Ordering::Relaxed),
+                    });
+                }
                 let _ = done.send(());
                 return;
             }
@@ -414,14 +537,16 @@ impl Worker {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Unit(index, unit) => {
+                let name = || crate::record::without_folders(unit.name());
+                self.record(|| Event::Unit(event::Unit { unit: index, id: unit.id(), name: name() }));
                 self.units.insert(index, unit);
             }
             Message::Log(batch) => self.log(&batch),
             Message::Request(request) => self.plan(request),
             Message::Failed(guess) => {
                 self.shared.totals.lock().expect("no holder of the totals panics").failed_guesses += 1;
-                let profile = self.profile.unit_mut(guess.unit);
-                profile.retire(guess.pc, guess.reason, guess.failures);
+                self.record(|| Event::Failed(guess));
+                self.planner.failed(guess);
                 self.tell(&format!(
                     "=== {}: guess {} at {} failed {} times, candidate thrown away\n",
                     self.units.get(&guess.unit).map_or("?", |unit| unit.name()),
@@ -432,7 +557,8 @@ impl Worker {
             }
             Message::Broken(unit, recipe) => {
                 self.shared.totals.lock().expect("no holder of the totals panics").broken_assumptions += 1;
-                self.profile.unit_mut(unit).break_assumption(recipe);
+                self.record(|| Event::Broken(event::Broken { unit, recipe }));
+                self.planner.broken(unit, recipe);
                 let class = self.shared.language.recipes.get(recipe.class as usize);
                 self.tell(&format!(
                     "=== {}: assumption {} {} {} has broken\n",
@@ -443,6 +569,8 @@ impl Worker {
                 ));
             }
             Message::Compiled(finished) => self.finish(*finished),
+            Message::Happened(happened) => self.record(|| Event::Happened(happened)),
+            Message::Deopt(deopt) => self.record(|| Event::Deopt(deopt)),
             Message::Stop(done) => self.stopping = Some(done),
         }
     }
@@ -456,34 +584,36 @@ impl Worker {
         }
     }
 
+    fn record(&self, event: impl FnOnce() -> Event) {
+        if let Some(recorder) = &self.recorder {
+            recorder.add(&event());
+        }
+    }
+
     fn log(&mut self, batch: &[Record]) {
-        let events = crate::log::read(batch);
+        self.record(|| Event::Log(Columns::new(batch)));
+        let read = self.planner.log(batch);
         let mut totals = self.shared.totals.lock().expect("no holder of the totals panics");
-        match events {
-            Ok(events) => {
-                totals.events += events.len() as u64;
-                drop(totals);
-                self.profile.add(events);
-            }
+        match read {
+            Ok(events) => totals.events += events as u64,
             Err(_) => totals.unreadable_batches += 1,
         }
     }
 
     fn plan(&mut self, request: Request) {
         let Request { unit: index, entry, knowledge, .. } = request;
-        let limited = self.shared.config.limit.is_some_and(|limit| self.serial >= limit);
-        let Some(unit) = self.units.get(&index).cloned() else { return };
-        let profile: UnitProfile = self.profile.unit(index).cloned().unwrap_or_default();
-        if self.stopping.is_some()
-            || limited
-            || profile.retirements >= config::RETIREMENTS_PER_UNIT
-            || self.planned.get(&(index, entry)).is_some_and(|&planned| planned >= knowledge)
-        {
-            return;
-        }
-        let serial = self.serial;
-        self.serial += 1;
-        self.planned.insert((index, entry), knowledge);
+        let unit = self.units.get(&index).cloned();
+        let planned = match &unit {
+            None => Err(Refusal::UnknownUnit),
+            Some(_) if self.stopping.is_some() => Err(Refusal::Stopping),
+            Some(_) => self.planner.request(index, entry, knowledge),
+        };
+        let decision = match &planned {
+            Ok((serial, _)) => Decision::Planned(*serial),
+            Err(refusal) => Decision::Refused(*refusal),
+        };
+        self.record(|| Event::Request(event::Request { unit: index, entry, knowledge, decision }));
+        let (Some(unit), Ok((serial, profile))) = (unit, planned) else { return };
         self.running += 1;
         let reason = why(&profile, entry);
         if self.story.is_some() {
@@ -496,8 +626,10 @@ impl Worker {
         }
         let shared = self.shared.clone();
         let sender = self.sender.clone();
+        let asked = Asked { story: self.story.is_some(), trail: self.recorder.is_some() };
         let work = move || {
-            let compiled = (shared.compiler)(&job, &shared.language, &shared.config, shared.target.as_ref());
+            let target = shared.target.as_ref();
+            let compiled = (shared.compiler)(&job, &shared.language, &shared.config, target, asked);
             let _ = sender.send(Message::Compiled(Box::new(Finished { request, serial, compiled })));
         };
         match self.compilers() {
@@ -523,7 +655,11 @@ impl Worker {
         self.running -= 1;
         let Finished { request, serial, compiled } = finished;
         let Request { client, unit, entry, knowledge, done } = request;
-        let Compiled { result, figures, story } = compiled;
+        // What was given up because the process ends is as unfinished as what had not begun.
+        if self.recorder.is_some() && !matches!(compiled.result, Err(Rejection::Cancelled)) {
+            self.record_compile(unit, entry, serial, &compiled);
+        }
+        let Compiled { result, figures, story, .. } = compiled;
         self.count(&result, &figures);
         if let Some(story) = story {
             self.tell(&format!("=== story of candidate {serial}\n{story}"));
@@ -537,6 +673,18 @@ impl Worker {
         if let Some(done) = done {
             let _ = done.send(());
         }
+    }
+
+    fn record_compile(&mut self, unit: UnitIndex, entry: Entry, serial: u64, compiled: &Compiled) {
+        if self.recorded.insert((unit, entry)) {
+            let function = match (&compiled.lifted, &compiled.result) {
+                (Some(function), _) => Ok(nameless(function)),
+                (None, Err(rejection)) => Err(rejection.to_string()),
+                (None, Ok(_)) => Err("not recorded".to_owned()),
+            };
+            self.record(|| Event::Lifted(Box::new(event::Lifted { unit, entry, function })));
+        }
+        self.record(|| Event::Compile(Box::new(event::Compile::new(serial, compiled))));
     }
 
     fn count(&self, result: &Result<Image, Rejection>, figures: &Figures) {
@@ -557,23 +705,7 @@ impl Worker {
     }
 }
 
-/// Why an entry was planned, in words.
-fn why(profile: &UnitProfile, entry: Entry) -> String {
-    let seen = match entry {
-        Entry::Call => format!("hot calls, {} logged", profile.entered),
-        Entry::Loop(header) => {
-            format!(
-                "hot loop at {header}, {} rounds logged",
-                profile.loops.get(&header).copied().unwrap_or(0)
-            )
-        }
-        Entry::Template => "a template".to_owned(),
-    };
-    let refused: Vec<String> = profile
-        .failed
-        .keys()
-        .filter(|&&(pc, reason)| profile.is_refused(pc, reason))
-        .map(|(pc, reason)| format!("{reason} at {pc}"))
-        .collect();
-    if refused.is_empty() { seen } else { format!("{seen}; no longer guessed: {}", refused.join(", ")) }
+/// The function without its name, which holds the unit's.
+fn nameless(function: &Function) -> Function {
+    Function { name: String::new(), ..function.clone() }
 }

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod conformance;
+pub mod corpus;
 pub mod differential;
 pub mod driver;
 pub mod filetest;

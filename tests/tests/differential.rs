@@ -95,9 +95,9 @@ fn shows(host: &Host, program: &str, config: &Config) -> bool {
 #[test]
 fn wrong_code_is_found_and_shrunk() {
     let (found, small) = with_host(|host| {
-        host.compiler = Some(Arc::new(|job: &Job, language, config, target| {
+        host.compiler = Some(Arc::new(|job: &Job, language, config, target, asked| {
             let wrong = Job { unit: Arc::new(Wrong(job.unit.clone())), ..job.clone() };
-            compile(&wrong, language, config, target)
+            compile(&wrong, language, config, target, asked)
         }));
         // The portable backend takes the least time to compile.
         let Ok(Way::Mode(_, Some(config))) = Way::named("portable") else { panic!("there is such a mode") };

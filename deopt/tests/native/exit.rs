@@ -9,6 +9,7 @@ use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::events::{DeoptEvent, DeoptObserver};
 use surmise_deopt::host::{Activation, GuestResults, Thrown};
 use surmise_deopt::loaded::Candidate;
+use surmise_deopt::rebuild::RebuildPlan;
 use surmise_deopt::runloop::Outcome;
 use surmise_deopt::table::{Boxing, ExitReason, FrameHeader, Located, Place};
 use surmise_ir::entity::{Pc, Register, UnitId};
@@ -277,7 +278,13 @@ fn rebuilding_nests() {
 fn deopts_are_counted_and_the_observer_is_told_when_it_wants() {
     struct Observer(Mutex<Vec<(u32, DeoptEvent)>>);
     impl DeoptObserver for Observer {
-        fn on_deopt(&self, candidate: &Arc<Candidate>, event: &DeoptEvent, count: u32) -> u32 {
+        fn on_deopt(
+            &self,
+            candidate: &Arc<Candidate>,
+            event: &DeoptEvent,
+            _: &RebuildPlan,
+            count: u32,
+        ) -> u32 {
             assert_eq!(candidate.id(), event.candidate);
             self.0.lock().expect("no panic").push((count, *event));
             count * 4

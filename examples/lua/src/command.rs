@@ -154,13 +154,7 @@ fn run(options: &Options, config: Config) -> u8 {
     if let Some(form) = options.statistics {
         eprint!("{}", state.statistics(start.elapsed(), form));
     }
-    // Stories are written to the end. Without them nobody needs what is being compiled: the process does not wait for it.
-    if let Some(connection) = &mut state.surmise
-        && connection.plug.config().log.is_some()
-        && let Some(service) = &mut connection.service
-    {
-        service.stop();
-    }
+    state.end_files_of_service();
     // The process ends: nothing is gained by freeing object by object.
     std::mem::forget(state);
     code

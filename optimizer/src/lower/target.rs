@@ -1,7 +1,7 @@
 //! The machine that code is made for, and what a thread keeps between two compiles.
 
 use super::error::LowerError;
-use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use std::cell::RefCell;
@@ -18,6 +18,24 @@ impl Target {
     }
     /// This machine, with the code generator's own verifier on or off. It costs a third of the compile time.
     pub fn with_verifier(verify: bool) -> Result<Target, LowerError> {
+        let builder = cranelift_native::builder().map_err(|error| LowerError::Target(error.to_string()))?;
+        Target::new(builder, verify)
+    }
+    /// A machine of this architecture with exactly these features ([`Target::features`]): its code is not for this machine.
+    pub fn with_features(features: &[String]) -> Result<Target, LowerError> {
+        let refuse = |error: &dyn std::fmt::Display| LowerError::Target(error.to_string());
+        let mut builder = cranelift_native::builder_with_options(false).map_err(|error| refuse(&error))?;
+        for feature in features {
+            builder.enable(feature).map_err(|error| refuse(&format_args!("feature {feature:?}: {error}")))?;
+        }
+        Target::new(builder, cfg!(debug_assertions))
+    }
+    /// Names of the features that code for this machine may use.
+    pub fn features(&self) -> Vec<String> {
+        let flags = self.isa.isa_flags();
+        flags.iter().filter(|flag| flag.as_bool() == Some(true)).map(|flag| flag.name.to_owned()).collect()
+    }
+    fn new(builder: isa::Builder, verify: bool) -> Result<Target, LowerError> {
         let refuse = |error: &dyn std::fmt::Display| LowerError::Target(error.to_string());
         let mut flags = settings::builder();
         let verify = if verify { "true" } else { "false" };
@@ -35,10 +53,7 @@ impl Target {
         ] {
             flags.set(name, value).map_err(|error| refuse(&error))?;
         }
-        let isa = cranelift_native::builder()
-            .map_err(|error| refuse(&error))?
-            .finish(settings::Flags::new(flags))
-            .map_err(|error| refuse(&error))?;
+        let isa = builder.finish(settings::Flags::new(flags)).map_err(|error| refuse(&error))?;
         if isa.name() != "x64" {
             return Err(LowerError::Target(format!("{} is not x86-64", isa.triple())));
         }

@@ -7,6 +7,7 @@
 
 use super::{Map, Phase, Plug, PlugHost};
 use crate::log::UnitIndex;
+use crate::record::event::Fate;
 use std::sync::Arc;
 use surmise_deopt::candidate::{CandidateId, Image};
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Reason, Report, Request, Which};
@@ -141,7 +142,8 @@ impl Plug {
             record.installed = kept;
             for (entry, (candidate, serial)) in gone {
                 let image = self.stress.as_mut().and_then(|stress| stress.images.remove(&candidate));
-                let again = image.and_then(|image| Some((self.install(image, host).ok()?, serial)));
+                self.client.happened(serial, Fate::Invalidated);
+                let again = image.and_then(|image| Some((self.install(image, serial, host).ok()?, serial)));
                 let unit = UnitIndex(first + index as u32);
                 let record = &mut self.units[index];
                 match again {
@@ -158,10 +160,11 @@ impl Plug {
         }
     }
 
-    /// Installs an image in this isolate.
+    /// Installs an image in this isolate, as the candidate of this number in the order of planning.
     pub(super) fn install(
         &mut self,
         image: Arc<Image>,
+        serial: u64,
         host: &mut dyn PlugHost,
     ) -> Result<CandidateId, InstallError> {
         let kept = self.stress.is_some().then(|| image.clone());
@@ -173,6 +176,8 @@ impl Plug {
         if let (Some(stress), Some(image)) = (&mut self.stress, kept) {
             stress.images.insert(candidate, image);
         }
+        self.client.happened(serial, Fate::Installed);
+        self.observer.name(candidate, serial);
         Ok(candidate)
     }
 }

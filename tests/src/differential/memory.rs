@@ -1,7 +1,7 @@
 //! A memory of what was compiled for one program: its modes see much the same, and compile much the same.
 
 use std::sync::{Arc, Mutex};
-use surmise::compile::{Compiled, Job, compile};
+use surmise::compile::{Asked, Compiled, Job, compile};
 use surmise::config::Config;
 use surmise::ir::entity::UnitId;
 use surmise::ir::function::Entry;
@@ -16,6 +16,7 @@ struct Key {
     profile: UnitProfile,
     /// What settings do to a candidate: the rest of them does nothing to it.
     settings: Config,
+    asked: Asked,
 }
 
 /// What was compiled.
@@ -31,7 +32,7 @@ impl Memory {
     /// Compiles what it does not know.
     pub fn compiler(&self) -> Compiler {
         let memory = self.0.clone();
-        Arc::new(move |job: &Job, language, config, target| {
+        Arc::new(move |job: &Job, language, config, target, asked| {
             let key = Key {
                 unit: job.unit.id(),
                 entry: job.entry,
@@ -43,16 +44,16 @@ impl Memory {
                     backend: config.backend,
                     fuel: config.fuel,
                     disabled_passes: config.disabled_passes.clone(),
-                    log: config.log.clone(),
                     ..Config::default()
                 },
+                asked,
             };
             let known = memory.lock().expect("nobody panics with the memory");
             if let Some((_, compiled)) = known.iter().find(|(known, _)| *known == key) {
                 return compiled.clone();
             }
             drop(known);
-            let compiled = compile(job, language, config, target);
+            let compiled = compile(job, language, config, target, asked);
             memory.lock().expect("nobody panics with the memory").push((key, compiled.clone()));
             compiled
         })

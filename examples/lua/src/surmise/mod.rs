@@ -147,6 +147,17 @@ impl State {
         Ok(())
     }
 
+    /// To be called before the process ends: stories and recordings are written to the end. Without them nobody needs what is being
+    /// compiled, and the process does not wait for it.
+    pub fn end_files_of_service(&mut self) {
+        if let Some(connection) = &mut self.surmise
+            && connection.plug.config().writes_files()
+            && let Some(service) = &mut connection.service
+        {
+            service.stop();
+        }
+    }
+
     /// Gives the library functions of [`INTRINSICS`] their numbers: the libraries have been opened just now.
     pub fn number_intrinsics(&mut self) {
         for &(library, name, number) in INTRINSICS {

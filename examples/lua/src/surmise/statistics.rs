@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use surmise::deopt::table::TableFigures;
 use surmise::ir::guard::GuardReason;
+use surmise::service::RecordingTotals;
 
 use crate::state::State;
 
@@ -51,6 +52,7 @@ struct SurmiseFigures {
     log_events: u64,
     log_bytes: u64,
     dropped_batches: u64,
+    recording: Option<RecordingTotals>,
 }
 
 #[derive(serde::Serialize)]
@@ -120,6 +122,7 @@ impl State {
             log_events: service.events,
             log_bytes: service.events * size_of::<surmise::log::Record>() as u64,
             dropped_batches: service.dropped_batches,
+            recording: service.recording,
         })
     }
 }
@@ -167,6 +170,12 @@ fn table(report: &Report) -> String {
             row("spesh slots", format!("{}, {} bytes", figures.slots, figures.slot_bytes));
             row("log events", format!("{}, {} bytes", figures.log_events, figures.log_bytes));
             row("log batches dropped", figures.dropped_batches.to_string());
+            if let Some(recording) = &figures.recording {
+                row("recording", format!("{} records, {} bytes", recording.records, recording.bytes));
+                if let Some(failure) = &recording.failure {
+                    row("  ended early", failure.clone());
+                }
+            }
         }
     }
     row(

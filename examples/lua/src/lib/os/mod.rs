@@ -67,6 +67,7 @@ fn exit(state: &mut State, call: Call) -> Result<u32, Throw> {
     }
     state.flush_output();
     state.libraries.streams.flush();
+    state.end_files_of_service();
     std::process::exit(code)
 }
 

@@ -1,0 +1,289 @@
+//! Recordings: they change nothing, they replay to the last byte, they are small, and damaged ones are refused.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use surmise::compile::Asked;
+use surmise::ir::generate::Random;
+use surmise::record::codec::{CHUNK_HEADER, chunk, encode, put_record, read_chunk, take_record};
+use surmise::record::{Event, Reader};
+use surmise::replay::{Recording, World, compile_all, plan, replay};
+use surmise_tests::corpus::{PROGRAMS, describe, files, read};
+use surmise_tests::programs;
+
+const COMMAND: &str = env!("CARGO_BIN_EXE_lua-under-test");
+
+/// A file that is gone with its name.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let file = format!("surmise-{}-{name}", std::process::id());
+        Scratch(std::env::temp_dir().join(file))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn run(program: &Path, settings: &[(&str, &Path)], arguments: &[&str]) -> String {
+    let mut command = Command::new(COMMAND);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
+        command.env_remove(name);
+    }
+    let output =
+        command.arg(program).args(arguments).envs(settings.iter().copied()).output().expect("lua runs");
+    assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn on() -> &'static Path {
+    Path::new("1")
+}
+
+fn recorded(program: &Path, settings: &[(&str, &Path)]) -> Vec<u8> {
+    let file = Scratch::new(&format!("{:?}.surmise", std::thread::current().id()));
+    run(program, &[settings, &[("SURMISE_RECORD", &file.0)]].concat(), &["2"]);
+    std::fs::read(&file.0).expect("the recording was written")
+}
+
+fn check_replay(name: &str, bytes: &[u8]) -> Recording {
+    let recording = Recording::read(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(!recording.is_torn && recording.end.is_some(), "{name} did not end in order");
+    let world = World::new(&recording.header, &[]).expect("the recorded settings can be read");
+    let outcome = replay(&recording, &world, &|| ());
+    assert!(outcome.differences.is_empty(), "{name}: {}", outcome.differences[0]);
+    let is_blocking = recording.header.settings.iter().any(|(setting, _)| setting == "SURMISE_BLOCKING");
+    assert!(outcome.unfinished == 0 || !is_blocking, "{name}: compiles did not end");
+    recording
+}
+
+fn events(bytes: &[u8]) -> Vec<Event> {
+    let mut reader = Reader::new(bytes).expect("it begins as a recording");
+    std::iter::from_fn(|| reader.next_event().expect("it can be read")).collect()
+}
+
+/// Identical decisions, identical code, on the benchmark programs; and the same run gives the same recording.
+#[test]
+fn programs_replay_identically() {
+    for program in programs("benches/programs") {
+        let name = program.display().to_string();
+        let blocking: &[(&str, &Path)] = &[("SURMISE_BLOCKING", on())];
+        let bytes = recorded(&program, blocking);
+        let recording = check_replay(&name, &bytes);
+        assert!(!recording.compiles.is_empty(), "{name} compiles nothing");
+        // Where chunks end depends on how fast the machine is; what is in them does not.
+        assert!(
+            events(&recorded(&program, blocking)) == events(&bytes),
+            "{name}: the same run, and other events"
+        );
+        // As programs are run: compiles and deopts come when they come.
+        check_replay(&name, &recorded(&program, &[]));
+
+        // What one may pay for it.
+        let units: std::collections::BTreeSet<_> = recording.planned().map(|planned| planned.unit).collect();
+        // The language stands in each file, once.
+        let language = chunk(&encode(&recording.header.language)).len();
+        let allowed = language + 4096 * units.len() + 2 * recording.logged_records();
+        assert!(bytes.len() <= allowed, "{name}: {} bytes, {allowed} allowed", bytes.len());
+        for folder in ["benches", "programs/", "/home", env!("CARGO_MANIFEST_DIR")] {
+            let names = recording.units.values().find(|unit| unit.name.contains(folder));
+            assert!(names.is_none(), "{name}: a path stands in the recording");
+        }
+    }
+}
+
+#[test]
+fn stress_and_the_portable_backend_replay_identically() {
+    let hard: &[(&str, &Path)] =
+        &[("SURMISE_BLOCKING", on()), ("SURMISE_NODELAY", on()), ("SURMISE_DEOPT_EVERY", Path::new("3"))];
+    let portable: &[(&str, &Path)] = &[
+        ("SURMISE_BLOCKING", on()),
+        ("SURMISE_BACKEND", Path::new("portable")),
+        ("SURMISE_SEED", Path::new("7")),
+    ];
+    let bounded: &[(&str, &Path)] = &[
+        ("SURMISE_BLOCKING", on()),
+        ("SURMISE_FUEL", Path::new("40")),
+        ("SURMISE_PASSES", Path::new("-hoist")),
+    ];
+    for settings in [hard, portable, bounded] {
+        for name in ["list", "phases"] {
+            let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/programs").join(name);
+            let recording = check_replay(name, &recorded(&program.with_extension("lua"), settings));
+            assert_eq!(recording.header.settings.len(), settings.len());
+            assert!(!recording.compiles.is_empty());
+        }
+    }
+}
+
+/// The stories (each plan, the IR behind each pass, all machine code) are the same with a recording and without.
+#[test]
+fn recording_changes_nothing() {
+    for program in programs("benches/programs") {
+        let story = |recording: Option<&Path>| {
+            let file = Scratch::new("story.txt");
+            let mut settings: Vec<(&str, &Path)> = vec![("SURMISE_BLOCKING", on()), ("SURMISE_LOG", &file.0)];
+            settings.extend(recording.map(|path| ("SURMISE_RECORD", path)));
+            let output = run(&program, &settings, &["1"]);
+            (output, std::fs::read(&file.0).expect("the story was written"))
+        };
+        let file = Scratch::new("inert.surmise");
+        let (alone, with) = (story(None), story(Some(&file.0)));
+        assert!(alone.1.len() > 1000, "{} has no story", program.display());
+        assert!(alone == with, "{}: recorded, it is compiled otherwise", program.display());
+    }
+}
+
+/// What the optimizer makes of the corpus is what was reviewed.
+#[test]
+fn corpus() {
+    let mut changed = Vec::new();
+    for program in PROGRAMS {
+        let (recording, expected) = files(program);
+        let text = describe(&read(&recording).expect("a recording of the corpus can be read"));
+        let expected = std::fs::read_to_string(&expected).expect("the corpus is whole");
+        if text.as_ref() != Ok(&expected) {
+            changed.push(*program);
+        }
+    }
+    assert!(
+        changed.is_empty(),
+        "{changed:?} are compiled otherwise; `cargo run --release -p surmise-tests --bin corpus` shows how, \
+         with --bless it becomes what is expected"
+    );
+}
+
+/// The smallest recording of the corpus.
+fn seed() -> Vec<u8> {
+    let all = PROGRAMS.iter().map(|program| std::fs::read(files(program).0).expect("the corpus is whole"));
+    all.min_by_key(Vec::len).expect("there is a corpus")
+}
+
+/// Reads, and if that goes well does with it what the command does. Returns whether it went well.
+fn use_all(bytes: &[u8]) -> bool {
+    let Ok(recording) = Recording::read(bytes) else { return false };
+    let Ok(world) = World::new(&recording.header, &[]) else { return false };
+    let jobs = plan(&recording, &world.config).jobs;
+    for replayed in compile_all(&recording.header, &world, jobs, Asked { story: false, trail: true }, &|| ())
+    {
+        if let Err(surmise::compile::Rejection::Panic(text)) = replayed.compiled.result {
+            panic!("a compile panicked: {text}");
+        }
+    }
+    true
+}
+
+#[test]
+fn truncated_recordings_are_read_to_their_last_chunk_or_refused() {
+    let bytes = seed();
+    let whole = Recording::read(&bytes[..]).expect("the seed can be read");
+    for length in 0..bytes.len() {
+        if let Ok(recording) = Recording::read(&bytes[..length]) {
+            assert!(recording.steps.len() <= whole.steps.len());
+            assert!(recording.end.is_none(), "{length}: an end where there is none");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_an_error() {
+    let bytes = seed();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        // A length that grows makes the chunk end behind the file: that looks like a crash, and nothing behind is believed.
+        if let Ok(recording) = Recording::read(&flipped[..]) {
+            assert!(recording.is_torn, "bit {bit} is not noticed");
+        }
+    }
+}
+
+/// Chunks with right checksums and wrong content: what somebody writes who wants to do harm. `RANDOM_SEEDS` says how many.
+#[test]
+fn wrong_fields_are_errors_and_never_panics() {
+    let bytes = seed();
+    let (start, mut rest) = (&bytes[..12], &bytes[12..]);
+    let mut raws = Vec::new();
+    while let Some(raw) = read_chunk(&mut rest).expect("the seed is whole") {
+        assert!(raw.len() > CHUNK_HEADER);
+        raws.push(raw);
+    }
+    let number =
+        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (first, count) = (number("RANDOM_FIRST", 0), number("RANDOM_SEEDS", 1500));
+    let mut went_well = 0;
+    for seed in first..first + count {
+        let mut random = Random::new(seed);
+        let mut changed = raws.clone();
+        let chosen = random.below(raws.len());
+        for _ in 0..1 + random.below(3) {
+            damage(&mut random, &mut changed[chosen]);
+        }
+        let mut file = start.to_vec();
+        changed.iter().for_each(|raw| file.extend(chunk(raw)));
+        match catch_unwind(AssertUnwindSafe(|| use_all(&file))) {
+            Ok(well) => went_well += usize::from(well),
+            Err(_) => panic!("RANDOM_FIRST={seed} RANDOM_SEEDS=1 panics"),
+        }
+    }
+    println!("{count} damaged recordings, {went_well} of them still mean something");
+}
+
+/// One byte of one record to an extreme or anything, or a record dropped, doubled or moved.
+fn damage(random: &mut Random, raw: &mut Vec<u8>) {
+    let mut records = Vec::new();
+    let mut rest = &raw[..];
+    while !rest.is_empty() {
+        let Ok((kind, bytes)) = take_record(&mut rest) else { break };
+        records.push((kind, bytes.to_vec()));
+    }
+    let at = random.below(records.len());
+    match random.below(8) {
+        0 => drop(records.remove(at)),
+        1 => records.push(records[at].clone()),
+        2 => {
+            let record = records.remove(at);
+            records.push(record);
+        }
+        3 => records[at].0 = random.below(14) as u8,
+        4 => {
+            let length = records[at].1.len();
+            records[at].1.truncate(random.below(length + 1));
+        }
+        _ => {
+            let bytes = &mut records[at].1;
+            if !bytes.is_empty() {
+                let place = random.below(bytes.len());
+                // Extremes of one byte, and bincode's marks for longer numbers.
+                let extremes =
+                    [0, 1, 0x7f, 0x80, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff, bytes[place].wrapping_add(1)];
+                bytes[place] = extremes[random.below(extremes.len())];
+            }
+        }
+    }
+    raw.clear();
+    for (kind, bytes) in records {
+        put_record(raw, kind, &bytes);
+    }
+}
+
+/// A file that can't grow ends the recording with one warning, and not the program.
+#[test]
+fn a_full_disk_ends_the_recording_only() {
+    let full = Path::new("/dev/full");
+    if !full.exists() {
+        println!("skipped: there is no /dev/full here");
+        return;
+    }
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/programs/queens.lua");
+    let output = Command::new(COMMAND).arg(&program).env("SURMISE_RECORD", full).output().expect("lua runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("the recording to /dev/full ends here"), "{errors}");
+}
