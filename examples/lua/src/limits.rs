@@ -10,9 +10,13 @@ use crate::value::Value;
 /// Functions of the basic library and of `debug` that read files or standard input.
 const OUTSIDE: &[(&str, &str)] = &[("_G", "dofile"), ("_G", "loadfile"), ("debug", "debug")];
 
+/// What is less than this is found by the next collection.
+const LARGE: usize = 1 << 16;
+
 impl State {
-    /// From now on the program may run so many instructions; then each one fails with an error, so no protected call lets it go on. What
-    /// native functions do on their own is not counted. The program is interpreted from here on; `None` ends the limit, not that.
+    /// From now on the program may run so many instructions; then each one fails with an error, so no protected call lets it go on. Rounds
+    /// that native functions make on their own, as many as the program says, count as well. The program is interpreted from here on;
+    /// `None` ends the limit, not that.
     pub fn limit_steps(&mut self, steps: Option<u64>) {
         self.steps_left = steps;
         self.interpret_only();
@@ -45,6 +49,38 @@ impl State {
             self.set_named(table.as_table(), function, Value::NIL);
         }
         self.number_intrinsics();
+    }
+
+    /// Counts a round of a native function's loop.
+    ///
+    /// # Errors
+    /// When there are no steps left.
+    #[inline]
+    pub fn take_round(&mut self) -> Result<(), Throw> {
+        match &mut self.steps_left {
+            None => Ok(()),
+            Some(0) => Err(self.out_of_steps()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// The error of a program that has used up its steps, if it had not before.
+    #[cold]
+    pub fn out_of_steps(&mut self) -> Throw {
+        self.steps_left = self.steps_left.map(|_| 0);
+        self.throw_message("step limit reached")
+    }
+
+    /// Before a native function makes something of so many bytes, outside of the heap or in it.
+    ///
+    /// # Errors
+    /// "not enough memory", where that is more than the program may use.
+    #[inline]
+    pub fn check_room(&mut self, bytes: usize) -> Result<(), Throw> {
+        if bytes > LARGE && self.heap.would_exceed_limit(bytes) { Err(self.memory_error()) } else { Ok(()) }
     }
 
     /// Counts the instruction at `pc`, which is about to run in the current frame.

@@ -38,6 +38,9 @@ impl Code for Prototype {
     }
 }
 
+/// What compiling takes for a byte of source, at most: tree, code and constants of the shortest statements there are.
+const BYTES_FOR_A_BYTE: usize = 80;
+
 impl State {
     /// Compiles a chunk, or takes a precompiled one: a closure whose first upvalue is `environment`.
     ///
@@ -64,6 +67,7 @@ impl State {
                 }
             };
         }
+        self.check_room(source.len().saturating_mul(BYTES_FOR_A_BYTE))?;
         match compiler::compile(source, chunk_name) {
             Ok(function) => Ok(self.instantiate(function, chunk_name, environment)),
             Err(error) => {

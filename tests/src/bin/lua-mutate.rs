@@ -5,9 +5,11 @@
 
 use clap::Parser;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
+use surmise_tests::differential::host::with_host;
 use surmise_tests::driver::{Plan, drive};
 use surmise_tests::mutate;
 
@@ -33,6 +35,9 @@ struct Options {
     /// Prints the first seed's mutant, and ends
     #[arg(long)]
     print: bool,
+    /// Runs this file under the limits that mutants have, says how it ended, and ends
+    #[arg(long)]
+    file: Option<PathBuf>,
     /// Tries seeds and says where it is: for the process that started this one
     #[arg(long, hide = true)]
     worker: bool,
@@ -54,6 +59,12 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         mutate::work(seeds)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(file) = &options.file {
+        let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let outcome = with_host(|host| mutate::run(host, &text))??;
+        println!("{outcome:?}");
+        return Ok(ExitCode::SUCCESS);
+    }
     if options.print {
         let text = mutate::Mutator::new()?.mutant(options.seed);
         std::io::stdout().write_all(&text).map_err(|error| error.to_string())?;
@@ -71,8 +82,12 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         jobs: options.jobs.unwrap_or(processors),
         keeps_going: options.keep_going,
     };
-    let (start, told) = (Instant::now(), AtomicU64::new(0));
+    let (start, told, known) = (Instant::now(), AtomicU64::new(0), AtomicUsize::new(0));
     let report = drive(&plan, &|report| {
+        let new = known.swap(report.failures.len(), Ordering::Relaxed);
+        for place in &report.failures[new.min(report.failures.len())..] {
+            println!("failed: seed {}: {}", place.seed, place.how);
+        }
         let seconds = start.elapsed().as_secs();
         if seconds >= told.load(Ordering::Relaxed) + 10 {
             told.store(seconds, Ordering::Relaxed);

@@ -402,12 +402,12 @@ fn class_of(word: &[u8]) -> (Class, &'static [&'static str]) {
 }
 
 /// What a mutant turned out to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// No program.
     Rejected,
-    /// It came to its end, or failed with an error.
-    Ran,
+    /// It came to its end, or failed with an error, which is here.
+    Ran(Option<String>),
     /// It was stopped.
     Stopped,
 }
@@ -425,7 +425,8 @@ pub fn run(host: &Host, text: &[u8]) -> Result<Outcome, String> {
     Ok(match host.run_bytes(text, None, limits)?.ending {
         Ending::Invalid => Outcome::Rejected,
         Ending::OutOfSteps => Outcome::Stopped,
-        Ending::Returned | Ending::Failed(_) => Outcome::Ran,
+        Ending::Returned => Outcome::Ran(None),
+        Ending::Failed(message) => Outcome::Ran(Some(message)),
     })
 }
 
@@ -444,7 +445,7 @@ pub fn work(seeds: Range<u64>) -> Result<(), String> {
             say(format!("at {seed} mutant\n"))?;
             let outcome = match run(host, &mutator.mutant(seed))? {
                 Outcome::Rejected => "rejected",
-                Outcome::Ran => "done",
+                Outcome::Ran(_) => "done",
                 Outcome::Stopped => "stopped",
             };
             say(format!("{outcome} {seed}\n"))?;

@@ -30,6 +30,7 @@ fn write_all(state: &mut State, call: Call, text: &[u8], out: &mut Vec<u8>) -> R
     let mut rest = text;
     let mut argument = 0;
     loop {
+        state.check_room(out.len())?;
         let percent = rest.iter().position(|c| *c == b'%').unwrap_or(rest.len());
         out.extend_from_slice(&rest[..percent]);
         if percent == rest.len() {

@@ -210,8 +210,6 @@ pub(super) fn new_large_string(
     length: usize,
     fill: impl FnOnce(&mut [u8]),
 ) -> Result<*mut LuaString, Throw> {
-    if length > 1 << 16 && state.heap.would_exceed_limit(length) {
-        return Err(state.memory_error());
-    }
+    state.check_room(length)?;
     Ok(state.heap.new_string_with(length, fill))
 }

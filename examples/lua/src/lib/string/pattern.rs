@@ -40,6 +40,8 @@ pub enum PatternError {
     InvalidCaptureIndex(i32),
     /// More than [`DEPTH`] nested choices.
     TooComplex,
+    /// More tries than [`Matcher::within`] allowed.
+    OutOfSteps,
 }
 
 impl std::fmt::Display for PatternError {
@@ -56,6 +58,7 @@ impl std::fmt::Display for PatternError {
             PatternError::UnfinishedCapture => f.write_str("unfinished capture"),
             PatternError::InvalidCaptureIndex(index) => write!(f, "invalid capture index %{index}"),
             PatternError::TooComplex => f.write_str("pattern too complex"),
+            PatternError::OutOfSteps => f.write_str("too many tries to match a pattern"),
         }
     }
 }
@@ -448,7 +451,12 @@ pub struct Matcher<'a> {
     /// Whether there was a success.
     has_matched: bool,
     error: PatternError,
+    /// Tries that may still be made.
+    steps: u64,
 }
+
+/// Bytes that count as one try where a class is looked for in a row.
+const BYTES_PER_STEP: u64 = 64;
 
 impl<'a> Matcher<'a> {
     /// A matcher. The subject must be shorter than 4 GiB, as all strings are.
@@ -461,7 +469,14 @@ impl<'a> Matcher<'a> {
             captures: [const { MaybeUninit::uninit() }; CAPTURES],
             has_matched: false,
             error: PatternError::TooComplex,
+            steps: u64::MAX,
         }
+    }
+
+    /// With so many tries at most, if there is a limit: a short pattern can take longer than the world has existed.
+    #[inline]
+    pub fn within(self, steps: Option<u64>) -> Matcher<'a> {
+        Matcher { steps: steps.unwrap_or(u64::MAX), ..self }
     }
 
     /// Looks for the first match that starts at `from` or later (at `from` only, when the pattern is anchored): start and end.
@@ -547,6 +562,10 @@ impl<'a> Matcher<'a> {
         if depth == 0 {
             return self.fail(PatternError::TooComplex);
         }
+        if self.steps == 0 {
+            return self.fail(PatternError::OutOfSteps);
+        }
+        self.steps -= 1;
         depth -= 1;
         loop {
             match &items[item] {
@@ -623,6 +642,7 @@ impl<'a> Matcher<'a> {
     fn greedy(&mut self, class: &Class, least: usize, at: usize, next: usize, depth: u32) -> usize {
         let subject = self.subject;
         let mut count = class.span(&subject[at..]);
+        self.steps = self.steps.saturating_sub(count as u64 / BYTES_PER_STEP);
         if count < least {
             return NO_MATCH;
         }
@@ -662,6 +682,10 @@ impl<'a> Matcher<'a> {
             if at >= subject.len() || !class.has(subject[at]) {
                 return NO_MATCH;
             }
+            if self.steps == 0 {
+                return self.fail(PatternError::OutOfSteps);
+            }
+            self.steps -= 1;
             at += 1;
         }
     }

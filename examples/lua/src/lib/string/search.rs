@@ -15,6 +15,9 @@ use crate::value::{Tag, Value};
 
 #[cold]
 fn pattern_error(state: &mut State, error: PatternError) -> Throw {
+    if error == PatternError::OutOfSteps {
+        return state.out_of_steps();
+    }
     state.throw_message(error.to_string())
 }
 
@@ -74,7 +77,7 @@ pub(super) fn find(state: &mut State, call: Call) -> Result<u32, Throw> {
     if pattern.is_plain {
         return find_plain(call, subject, &pattern.source, start);
     }
-    let mut matcher = Matcher::new(subject, &pattern);
+    let mut matcher = Matcher::new(subject, &pattern).within(state.steps_left);
     match matcher.find(start) {
         Ok(Some(found)) => {
             call.put_result(0, Value::int(found.0 as i64 + 1));
@@ -117,7 +120,7 @@ pub(super) fn match_(state: &mut State, call: Call) -> Result<u32, Throw> {
     let (subject, source, start) = arguments(state, call)?;
     let Some(start) = start else { return call.return_one(Value::NIL) };
     let pattern = state.libraries.patterns.get(source, Caret::Anchor);
-    let mut matcher = Matcher::new(subject, &pattern);
+    let mut matcher = Matcher::new(subject, &pattern).within(state.steps_left);
     match matcher.find(start) {
         Ok(Some(found)) => put_captures(state, call, 0, &matcher, found),
         Ok(None) => call.return_one(Value::NIL),
@@ -160,7 +163,7 @@ fn gmatch_next(state: &mut State, call: Call) -> Result<u32, Throw> {
     };
     let patterns = &mut state.libraries.patterns;
     let pattern = patterns.again(ticket).unwrap_or_else(|| patterns.get(source, Caret::Literal));
-    let mut matcher = Matcher::new(subject, &pattern);
+    let mut matcher = Matcher::new(subject, &pattern).within(state.steps_left);
     let mut from = next;
     while from <= subject.len() {
         match matcher.find(from) {
@@ -228,7 +231,7 @@ fn substitute(
     limit: i64,
     out: &mut Vec<u8>,
 ) -> Result<(i64, bool), Throw> {
-    let mut matcher = Matcher::new(subject, pattern);
+    let mut matcher = Matcher::new(subject, pattern).within(state.steps_left);
     let (mut count, mut is_changed) = (0, false);
     // Up to `copied`, the subject is in `out` (or what replaced it).
     let (mut from, mut copied) = (0, 0);
@@ -256,6 +259,7 @@ fn substitute(
                 }
                 Replacement::Ask => is_changed |= ask(state, call, &matcher, found, out)?,
             }
+            state.check_room(out.len())?;
             from = found.1;
             copied = found.1;
             last = Some(found.1);
@@ -281,6 +285,7 @@ fn expand(
 ) -> Result<(), Throw> {
     let mut rest = text;
     while let Some(percent) = memchr::memchr(b'%', rest) {
+        state.check_room(out.len())?;
         out.extend_from_slice(&rest[..percent]);
         match rest.get(percent + 1) {
             Some(b'%') => out.push(b'%'),

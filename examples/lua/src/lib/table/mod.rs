@@ -123,6 +123,7 @@ fn insert(state: &mut State, call: Call) -> Result<u32, Throw> {
             }
             let mut index = end;
             while index > position {
+                state.take_round()?;
                 let moved = get(state, call, 0, index - 1)?;
                 set(state, call, 0, index, moved)?;
                 index -= 1;
@@ -152,6 +153,7 @@ fn remove(state: &mut State, call: Call) -> Result<u32, Throw> {
     let removed = get(state, call, 0, position)?;
     window.set_arg(place, removed);
     while position < size {
+        state.take_round()?;
         let moved = get(state, call, 0, position + 1)?;
         set(state, call, 0, position, moved)?;
         position += 1;
@@ -184,6 +186,8 @@ fn concat_all(
 ) -> Result<(), Throw> {
     let mut index = first;
     while index <= last {
+        state.take_round()?;
+        state.check_room(out.len())?;
         let value = get(state, call, 0, index)?;
         if value.is(Tag::String) {
             out.extend_from_slice(LuaString::bytes(value.as_string()));
@@ -263,6 +267,7 @@ fn move_(state: &mut State, call: Call) -> Result<u32, Throw> {
         let is_upward =
             to > last || to <= first || { target != 0 && !state.equals(call.arg(0), call.arg(target))? };
         for i in 0..count {
+            state.take_round()?;
             let offset = if is_upward { i } else { count - 1 - i };
             let value = get(state, call, 0, first + offset)?;
             set(state, call, target, to + offset, value)?;
