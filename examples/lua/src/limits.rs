@@ -107,3 +107,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
