@@ -106,7 +106,7 @@ struct Unit {
 
 pub(crate) struct Installed {
     pub loaded: Arc<LoadedCandidate>,
-    slots: Arc<SlotArray>,
+    pub slots: Arc<SlotArray>,
     /// What it rests on.
     pub assumptions: SmallVec<[Assumption; 2]>,
 }

@@ -15,6 +15,7 @@
 
 use crate::frames::RootWord;
 use std::cell::UnsafeCell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use surmise_ir::language::Encoding;
 use surmise_ir::types::Type;
@@ -54,6 +55,21 @@ pub const fn payload_offset(encoding: Encoding, slot: u32) -> u32 {
         Encoding::Word => slot * 8,
         Encoding::Pair => slot * 16 + 8,
     }
+}
+
+/// The address of a page that can't be read, written or run; the middle of it, so that fields and elements of what would be there can't
+/// be touched either. Where there is none, an address that no page has.
+pub fn protected_page() -> usize {
+    static PAGE: OnceLock<usize> = OnceLock::new();
+    const BYTES: usize = 1 << 20;
+    *PAGE.get_or_init(|| {
+        // SAFETY: a fresh mapping, which nobody can touch and which is never given back.
+        let page = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            libc::mmap(std::ptr::null_mut(), BYTES, libc::PROT_NONE, flags, -1, 0)
+        };
+        if page == libc::MAP_FAILED { 1 << 62 } else { page as usize + BYTES / 2 }
+    })
 }
 
 /// The slots of one candidate in one isolate.
@@ -105,6 +121,17 @@ impl SlotArray {
             *self.word(payload_offset(self.encoding, slot as u32)) = value.payload;
         }
         self.filled.store(slot + 1, Ordering::Release);
+    }
+    /// Has every word be an address that can't be touched: a read that should not happen any more faults at once instead of going on with
+    /// what the slot held. Nothing in it is a root from here on.
+    ///
+    /// The caller sees to it that no frame reads the slots again.
+    pub(crate) fn poison(&self) {
+        self.filled.store(0, Ordering::Release);
+        for word in &self.words {
+            // SAFETY: nobody reads the words (the caller sees to it), and none is a root.
+            unsafe { *word.get() = protected_page() as u64 };
+        }
     }
     /// What a filled slot holds now.
     pub fn get(&self, slot: u32) -> Option<SlotValue> {

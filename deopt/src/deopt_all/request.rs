@@ -239,6 +239,9 @@ impl Isolate {
             for &candidate in &chosen {
                 self.effective_slots().set(candidate.0, std::ptr::null());
             }
+            if self.protocol.is_checked.load(Ordering::Relaxed) {
+                self.poison(&chosen);
+            }
             report.reclaimed = self.reclaim_after(&visits).reclaimed;
         }
         drop(turn);
@@ -246,11 +249,21 @@ impl Isolate {
         report
     }
 
+    /// Has the slots of invalid candidates fault when they are read. All frames were visited: none goes on in one of them.
+    fn poison(&self, candidates: &[CandidateId]) {
+        for retired in &self.contents().retired {
+            if candidates.contains(&retired.installed.loaded.candidate().id()) {
+                retired.installed.slots.poison();
+            }
+        }
+    }
+
     /// How many requests have invalidated something so far: who keeps account of candidates looks again when it has changed.
     pub fn generation(&self) -> u64 {
         self.protocol.generation.load(Ordering::Acquire)
     }
-    /// Whether all stacks are walked after each request, to see that no frame was missed. In debug builds they are anyway.
+    /// Whether all stacks are walked after each request, to see that no frame was missed, and slots are poisoned that no frame may read
+    /// any more. In debug builds they are anyway.
     pub fn set_checked(&self, is_checked: bool) {
         self.protocol.is_checked.store(is_checked || cfg!(debug_assertions), Ordering::Relaxed);
     }

@@ -454,3 +454,34 @@ fn costs() {
     let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work);
     thread.expect("a thread").join().expect("it comes to its end");
 }
+
+/// Where stacks are checked, the slots of an invalid candidate are poisoned as long as its frames keep them: a read would fault.
+#[test]
+fn slots_that_may_not_be_read_are_poisoned() {
+    let (runloop, mut host) = TestHost::new();
+    let cells = chain(&host, Method::Return, 1);
+    interpreting(&mut host);
+    let number = host.isolate.candidates()[0].id().0;
+    host.callback = Some(Box::new(move |host, _, argument| {
+        // An array has one word more than its slots.
+        let slots = host.isolate.effective_slots().get(number).cast::<u64>();
+        assert!(!slots.is_null());
+        let poison = surmise_deopt::slots::protected_page();
+        // SAFETY: the candidate's frame is there, and keeps the array.
+        let before = unsafe { slots.read() };
+        assert_eq!(deopt_all(host).frames, 1);
+        // SAFETY: as above.
+        let after = unsafe { slots.read() };
+        assert!(before != poison as u64 && after == poison as u64);
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("this is Linux");
+        let page = maps.lines().find(|line| {
+            let (range, _) = line.split_once(' ').expect("a line of mappings");
+            let (start, end) = range.split_once('-').expect("a range");
+            let address = |text| usize::from_str_radix(text, 16).expect("an address");
+            (address(start)..address(end)).contains(&poison)
+        });
+        assert!(page.expect("the page is mapped").contains("---p"));
+        Ok(argument)
+    }));
+    assert_eq!(sum(&mut host, &runloop, cells[0], 1, 5), Ok(6));
+}
