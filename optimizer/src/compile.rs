@@ -243,7 +243,7 @@ impl<'a> Attempt<'a> {
 
     /// The first so many steps of the pipeline.
     fn passes(&mut self, function: &mut Function, steps: usize) -> Result<(), Rejection> {
-        let mut fuel = Fuel::new(self.config.fuel);
+        let mut fuel = Fuel::new(self.config.fuel_of(self.job.serial));
         let mut last = self.text(function);
         for (step, &(name, _)) in passes::PIPELINE.iter().enumerate().take(steps) {
             if self.config.disabled_passes.iter().any(|disabled| disabled == name) {

@@ -43,6 +43,15 @@ pub enum Backend {
     Portable,
 }
 
+/// How many steps the passes of a compile may take together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fuel {
+    /// The one candidate that this is for; all of them unless told.
+    pub candidate: Option<u64>,
+    /// The steps.
+    pub steps: u64,
+}
+
 /// All settings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config {
@@ -63,7 +72,7 @@ pub struct Config {
     /// Passes that are switched off, by name.
     pub disabled_passes: Vec<String>,
     /// How many steps all passes of a compile may take together (for bisecting).
-    pub fuel: Option<u64>,
+    pub fuel: Option<Fuel>,
     /// Seed of everything that is chosen at random.
     pub seed: u64,
     /// Every n-th guard fails.
@@ -86,7 +95,11 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("SURMISE_RECORD", "a file", "write what is seen and decided there, to be replayed"),
     ("SURMISE_BACKEND", "native or portable", "what runs candidates: machine code or the evaluator"),
     ("SURMISE_PASSES", "-name,-name,...", "passes to switch off"),
-    ("SURMISE_FUEL", "a number", "steps that the passes of one compile may take together"),
+    (
+        "SURMISE_FUEL",
+        "steps, or candidate:steps",
+        "steps that the passes of one compile, or of one candidate's, may take together",
+    ),
     ("SURMISE_SEED", "a number", "seed of everything chosen at random"),
     ("SURMISE_DEOPT_EVERY", "a number from 1 on", "every n-th guard fails"),
     ("SURMISE_DEOPT_ALL_EVERY", "a number from 1 on", "every n-th safepoint deoptimizes everything"),
@@ -190,7 +203,14 @@ impl Config {
                     self.disabled_passes.push(name.to_owned());
                 }
             }
-            "SURMISE_FUEL" => self.fuel = Some(number()?),
+            "SURMISE_FUEL" => {
+                let parse = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+                let (candidate, steps) = match value.split_once(':') {
+                    Some((candidate, steps)) => (Some(parse(candidate)?), steps),
+                    None => (None, value),
+                };
+                self.fuel = Some(Fuel { candidate, steps: parse(steps)? });
+            }
             "SURMISE_SEED" => self.seed = number()?,
             "SURMISE_DEOPT_EVERY" => self.deopt_every = Some(every()?),
             "SURMISE_DEOPT_ALL_EVERY" => self.deopt_all_every = Some(every()?),
@@ -211,6 +231,11 @@ impl Config {
         Ok(())
     }
 
+    /// How many steps the passes of this candidate's compile may take together.
+    pub fn fuel_of(&self, candidate: u64) -> Option<u64> {
+        let fuel = self.fuel?;
+        fuel.candidate.is_none_or(|only| only == candidate).then_some(fuel.steps)
+    }
     /// Whether the service writes files that have to be ended before the process is.
     pub fn writes_files(&self) -> bool {
         self.log.is_some() || self.record.is_some()
@@ -244,7 +269,13 @@ impl Config {
             ("SURMISE_LIMIT", limit.map(|limit| limit.to_string())),
             ("SURMISE_BACKEND", (*backend == Backend::Portable).then(|| "portable".to_owned())),
             ("SURMISE_PASSES", (!passes.is_empty()).then(|| passes.join(","))),
-            ("SURMISE_FUEL", fuel.map(|fuel| fuel.to_string())),
+            (
+                "SURMISE_FUEL",
+                fuel.map(|Fuel { candidate, steps }| match candidate {
+                    Some(candidate) => format!("{candidate}:{steps}"),
+                    None => steps.to_string(),
+                }),
+            ),
             ("SURMISE_SEED", (*seed != 0).then(|| seed.to_string())),
             ("SURMISE_DEOPT_EVERY", deopt_every.map(|every| every.to_string())),
             ("SURMISE_DEOPT_ALL_EVERY", deopt_all_every.map(|every| every.to_string())),
@@ -292,6 +323,7 @@ mod tests {
             ("SURMISE_BACKEND", "portable"),
             ("SURMISE_PASSES", "-gvn"),
             ("SURMISE_FUEL", "100"),
+            ("SURMISE_FUEL", "7:100"),
             ("SURMISE_SEED", "7"),
             ("SURMISE_DEOPT_EVERY", "3"),
             ("SURMISE_DEOPT_ALL_EVERY", "50"),
