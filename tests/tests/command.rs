@@ -3,13 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Once;
 
 /// Runs the command in a folder with a program and a module, with a text as standard input; what it printed, and its exit code.
 fn lua(arguments: &[&str], input: &str) -> (String, String, Option<i32>) {
+    static FILES: Once = Once::new();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::write(folder.join("mod.lua"), "return { f = function() return 'called' end }").unwrap();
-    let program = "#!/usr/bin/lua\nprint(arg[0], arg[1], arg[-1], ..., mod and mod.f())";
-    std::fs::write(folder.join("prog.lua"), program).unwrap();
+    // Once for all tests, which run side by side: a file that is being written is empty for a moment.
+    FILES.call_once(|| {
+        std::fs::write(folder.join("mod.lua"), "return { f = function() return 'called' end }").unwrap();
+        let program = "#!/usr/bin/lua\nprint(arg[0], arg[1], arg[-1], ..., mod and mod.f())";
+        std::fs::write(folder.join("prog.lua"), program).unwrap();
+    });
     let mut child = Command::new(env!("CARGO_BIN_EXE_lua-under-test"))
         .args(arguments)
         .current_dir(folder)
