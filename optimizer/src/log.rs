@@ -97,9 +97,11 @@ impl Log {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
-    /// Takes the events out.
+    /// Takes the events out. The ring stays where it is, warm in the cache; what is taken is as large as it has to be.
     pub fn take(&mut self) -> Vec<Record> {
-        std::mem::replace(&mut self.records, Vec::with_capacity(RING_EVENTS))
+        let taken = self.records.to_vec();
+        self.records.clear();
+        taken
     }
     #[inline]
     fn push(&mut self, record: Record) {

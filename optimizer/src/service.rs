@@ -41,8 +41,9 @@ use thiserror::Error;
 /// Deopts that may wait to be recorded.
 const QUEUED_DEOPTS: usize = 4096;
 
-/// Log batches that may wait. Each is at most 64 KiB.
-const QUEUED_BATCHES: usize = 64;
+/// Log batches that may wait. Most are the few hundred events of a window, none is more than 64 KiB. On a machine that is busy with
+/// other things the service gets to them late, and a unit whose windows were dropped is compiled from too little.
+const QUEUED_BATCHES: usize = 512;
 
 /// Threads that compile, at most: the hot units of one program are few, and come one after the other.
 const COMPILE_THREADS: usize = 4;

@@ -89,15 +89,15 @@ pub fn run(file: &Path, command: &[String], json: bool) -> Result<ExitCode, Fail
         open::print_json(&culprit)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("after {} runs: candidate {candidate}, {} as {}", check.runs, culprit.unit, culprit.entry);
+    say!("after {} runs: candidate {candidate}, {} as {}", check.runs, culprit.unit, culprit.entry);
     match (culprit.step, &culprit.pass) {
         (Some(step), Some(pass)) => {
-            println!("step {step} of its passes makes it go wrong, in {pass}:\n{}", culprit.change)
+            say!("step {step} of its passes makes it go wrong, in {pass}:\n{}", culprit.change)
         }
         (Some(step), None) => {
-            println!("step {step} of its passes makes it go wrong; in the recording it changes nothing")
+            say!("step {step} of its passes makes it go wrong; in the recording it changes nothing")
         }
-        (None, _) => println!("it goes wrong without any step of a pass: lifting or lowering is to blame"),
+        (None, _) => say!("it goes wrong without any step of a pass: lifting or lowering is to blame"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -123,7 +123,7 @@ pub fn run(file: &Path, other: Option<&Path>, settings: &[String], json: bool) -
         return Ok(ExitCode::SUCCESS);
     }
     if changes.is_empty() {
-        println!("the same {} candidates", before.len());
+        say!("the same {} candidates", before.len());
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<Vec<String>> = changes

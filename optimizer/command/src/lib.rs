@@ -3,6 +3,13 @@
 //! Exit codes: 0 for a plain answer (a replay: identical), 1 for a replay that differs, 2 for a file or a setting that can't be used.
 #![forbid(unsafe_code)]
 
+/// Prints a line. Who reads no further (`| head`) ends the command, and is no error.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::open::print_line(format_args!($($argument)*))
+    };
+}
+
 mod bisect;
 mod diff;
 mod open;

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use surmise::replay::{Recording, World};
 
@@ -47,8 +47,15 @@ pub fn progress(steps: usize, what: &'static str) -> ProgressBar {
     ProgressBar::new(steps as u64).with_message(what).with_style(style.expect("the template is right"))
 }
 
+/// Prints a line; ends the process if nobody reads it.
+pub fn print_line(line: std::fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Prints a value as JSON.
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -45,31 +45,28 @@ pub fn run(
         return Ok(code);
     }
     let verdict = if identical { "identical" } else { "different" };
-    println!(
+    say!(
         "{verdict}: {} decisions, {} compiles in {seconds:.2} s ({:.0} a second)",
         outcome.decisions,
         outcome.compared,
         outcome.compared as f64 / seconds.max(1e-9)
     );
     if outcome.unfinished > 0 {
-        println!("{} compiles had not ended when the recording did", outcome.unfinished);
+        say!("{} compiles had not ended when the recording did", outcome.unfinished);
     }
     if !world.same_pipeline {
-        println!(
-            "the passes of this Surmise are not those of the recording's ({})",
-            recording.header.surmise
-        );
+        say!("the passes of this Surmise are not those of the recording's ({})", recording.header.surmise);
     }
     if let Some(first) = outcome.differences.first() {
-        println!("{} differences; the first:", outcome.differences.len());
+        say!("{} differences; the first:", outcome.differences.len());
         explain(&first.explain(&recording, &world));
     }
     Ok(code)
 }
 
 fn explain(explained: &Explained) {
-    println!("{}", explained.summary);
+    say!("{}", explained.summary);
     let Some((before, behind)) = &explained.texts else { return };
-    println!("up to there all is as recorded. The IR before the pass, and behind it as it is now:");
-    print!("{}", TextDiff::from_lines(before, behind).unified_diff().context_radius(3));
+    say!("up to there all is as recorded. The IR before the pass, and behind it as it is now:");
+    say!("{}", TextDiff::from_lines(before, behind).unified_diff().context_radius(3));
 }

@@ -106,16 +106,13 @@ fn overview(recording: &Recording) {
     let header = &recording.header;
     let settings: Vec<String> =
         header.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    println!("language {}, recorded by Surmise {}", header.language.name, header.surmise);
-    println!(
-        "settings: {}",
-        if settings.is_empty() { "as by default".to_owned() } else { settings.join(" ") }
-    );
+    say!("language {}, recorded by Surmise {}", header.language.name, header.surmise);
+    say!("settings: {}", if settings.is_empty() { "as by default".to_owned() } else { settings.join(" ") });
     match &header.target {
-        Some(features) => println!("machine code, with {}", features.join(" ")),
-        None => println!("the portable backend"),
+        Some(features) => say!("machine code, with {}", features.join(" ")),
+        None => say!("the portable backend"),
     }
-    println!(
+    say!(
         "{} bytes, {} units, {} log records, {} candidates planned, {} deopts\n",
         recording.bytes,
         recording.units.len(),
@@ -150,14 +147,14 @@ fn show_candidate(
         open::print_json(&value)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{title}\nplanned for {reason}\nbecame: {}\n\n{known}{story}", fate(recording, serial));
+    say!("{title}\nplanned for {reason}\nbecame: {}\n\n{known}{story}", fate(recording, serial));
     let deopts: Vec<Vec<String>> = crate::stats::guards_that_failed(recording)
         .into_iter()
         .filter(|failed| failed.candidate == serial)
         .map(|failed| vec![failed.count.to_string(), failed.reason, failed.frames.to_string()])
         .collect();
     if !deopts.is_empty() {
-        println!("left at:");
+        say!("left at:");
         table::print(&["times", "guess", "different frames"], &deopts);
     }
     Ok(ExitCode::SUCCESS)

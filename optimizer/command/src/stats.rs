@@ -140,14 +140,16 @@ pub fn run(file: &Path, json: bool) -> Result<ExitCode, Failure> {
         open::print_json(&report)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} units, {} of them compiled", report.units, report.compiled_units);
-    println!(
+    say!("{} units, {} of them compiled", report.units, report.compiled_units);
+    say!(
         "{} candidates: {} rejected, {} thrown away",
-        report.candidates, report.rejected, report.thrown_away
+        report.candidates,
+        report.rejected,
+        report.thrown_away
     );
-    println!("{} log records, {} batches dropped", report.log_records, report.dropped_batches);
-    println!("{} deopts, {} more not recorded", report.deopts, report.lost_deopts);
-    println!("{} bytes of recording\n", report.bytes);
+    say!("{} log records, {} batches dropped", report.log_records, report.dropped_batches);
+    say!("{} deopts, {} more not recorded", report.deopts, report.lost_deopts);
+    say!("{} bytes of recording\n", report.bytes);
     let rows: Vec<Vec<String>> = report
         .by_unit
         .iter()
@@ -162,7 +164,7 @@ pub fn run(file: &Path, json: bool) -> Result<ExitCode, Failure> {
         .collect();
     table::print(&["unit", "candidates", "thrown away", "deopts", "guards", "generic", "code"], &rows);
     if !report.failed.is_empty() {
-        println!();
+        say!("");
         let rows: Vec<Vec<String>> = report
             .failed
             .iter()

@@ -21,7 +21,7 @@ pub fn print(heading: &[&str], rows: &[Vec<String>]) {
             text.push_str("  ");
             text.extend(parts);
         }
-        println!("{}", text.trim_end());
+        say!("{}", text.trim_end());
     };
     line(&mut heading.iter().copied());
     for row in rows {

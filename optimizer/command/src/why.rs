@@ -116,11 +116,11 @@ pub fn run(file: &Path, name: &str, json: bool) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     for story in stories {
-        println!("{}", story.unit);
+        say!("{}", story.unit);
         for event in story.events {
-            println!("  {event}");
+            say!("  {event}");
         }
-        println!("  {}\n", story.verdict);
+        say!("  {}\n", story.verdict);
     }
     Ok(ExitCode::SUCCESS)
 }
