@@ -14,8 +14,10 @@
 //!   before their site. Then the instruction's state `after` is mentioned.
 //! * An instruction that may leave (a guard, poll, `deoptimize`, operation or guest call: operations and calls because guards
 //!   are made from their states) whose resume point is stale is a violation. `branch` is not held to this.
-//! * A back-edge begins another round, in which every resume point is good again: nothing is carried along it. A pass that
-//!   unrolls loops keeps a poll, or another mention of another instruction, between two rounds.
+//! * A back-edge begins another round, in which every resume point is good again: nothing is carried along it. What stands before a
+//!   loop may be a round of it that was peeled off, whose last test was folded, and with it the mention of that instruction: so entering a loop
+//!   makes every resume point good again as well. A pass that unrolls loops further keeps a poll, or another mention of another
+//!   instruction, between two rounds.
 //!
 //! The sets are united where paths meet, so a violation on one path is one.
 
@@ -107,10 +109,13 @@ pub(super) fn check(report: &mut Report, graph: &ControlFlow) {
     // Without back-edges the blocks have an order in which all predecessors are done.
     for block in graph.reverse_post_order() {
         let mut paths = Paths::default();
+        let is_header = graph.predecessors(block).iter().any(|&from| graph.is_retreating(from, block));
         for &predecessor in graph.predecessors(block) {
             if !graph.is_retreating(predecessor, block) {
                 paths.good.union_with(&at_end[predecessor].good);
-                paths.stale.union_with(&at_end[predecessor].stale);
+                if !is_header {
+                    paths.stale.union_with(&at_end[predecessor].stale);
+                }
             }
         }
         for &inst in &function.blocks[block].insts {

@@ -35,6 +35,18 @@ fn violations(body: &str, stage: Stage) -> Vec<Violation> {
 }
 
 #[test]
+fn a_loop_may_follow_a_round_of_itself() {
+    // The test at the end of the round that was peeled off is gone.
+    let round = "v1 = guard_kind table kind v0 [state0]; v2 = rawconst 0; store Table.shape v1, v2";
+    let peeled = format!("{round}\njump block1\nblock1: poll [state0]; jump block1");
+    assert_eq!(violations(&peeled, Stage::Specialized), []);
+    let straight = format!("{round}\njump block1\nblock1: poll [state0]; return");
+    assert!(
+        violations(&straight, Stage::Specialized).iter().any(|violation| violation.rule == Rule::Effects)
+    );
+}
+
+#[test]
 fn sample_functions_are_right() {
     let language = language();
     for function in parse_functions(FUNCTIONS, &language).unwrap() {
