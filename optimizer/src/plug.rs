@@ -337,6 +337,12 @@ impl Plug {
         let first = self.first_index.unwrap_or(0);
         &mut self.units[(unit.0 - first) as usize]
     }
+
+    /// What the counter starts from of a function that is registered only when it runs out: hosts that load far more than they run do so.
+    pub fn first_counter(&self) -> i32 {
+        self.cold_counter(0)
+    }
+
     fn cold_counter(&self, retirements: u32) -> i32 {
         if self.config().disabled {
             return RUNS_WHEN_GIVEN_UP;

@@ -151,7 +151,7 @@ impl State {
         });
         let pointer: *mut Prototype = &mut *prototype;
         self.prototypes.push(prototype);
-        self.register_unit(pointer);
+        self.watch_unit(pointer);
         pointer
     }
 }

@@ -9,6 +9,9 @@ use surmise::deopt::entry::EntryCell;
 /// How often the counter of a unit may be decremented before the hook runs again, while nobody listens to it.
 pub const COUNTER_IDLE: i32 = i32::MAX;
 
+/// The number of a prototype that the service does not know: it has not run often enough.
+pub const UNKNOWN: u32 = u32::MAX;
+
 /// The unit is being logged.
 pub const UNIT_LOGGED: u32 = 1;
 
@@ -23,13 +26,13 @@ pub struct UnitState {
     pub entry: EntryCell,
     /// The prototype's number in its state, given out when it is loaded.
     pub id: u32,
-    /// The unit's number in the service.
+    /// The unit's number in the service, or [`UNKNOWN`].
     pub index: u32,
 }
 
 impl UnitState {
     /// A unit that nobody watches yet.
     pub fn new(id: u32) -> UnitState {
-        UnitState { counter: COUNTER_IDLE, flags: 0, entry: EntryCell::new(), id, index: 0 }
+        UnitState { counter: COUNTER_IDLE, flags: 0, entry: EntryCell::new(), id, index: UNKNOWN }
     }
 }

@@ -179,8 +179,9 @@ impl State {
     /// # Safety
     /// The current frame is a Lua frame.
     pub unsafe fn watch_current_frame(&mut self) {
+        let Some(connection) = &mut self.surmise else { return };
         // SAFETY: the function's contract.
-        let unit = UnitIndex(unsafe { (*(*self.runloop.frame).prototype).unit.index });
+        let unit = unsafe { connection.unit_of((*self.runloop.frame).prototype) };
         self.with_connection(|plug, host| plug.frames_left(unit, host));
     }
 
@@ -235,12 +236,12 @@ unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
         let frame = state.runloop.frame;
         let prototype = (*frame).prototype;
         let index = pc.offset_from((*prototype).code.as_ptr()) as u32;
-        let unit = UnitIndex((*prototype).unit.index);
-        let Some(connection) = state.surmise.as_ref().filter(|connection| !connection.is_paused) else {
+        let Some(connection) = state.surmise.as_mut().filter(|connection| !connection.is_paused) else {
             (*prototype).unit.counter = COUNTER_IDLE;
             return None;
         };
-        let is_header = connection.snapshots[(*prototype).unit.id as usize].headers.contains(&index);
+        let unit = connection.unit_of(prototype);
+        let is_header = connection.snapshots[unit.0 as usize].headers.contains(&index);
         if !is_header && index != 0 {
             // Not a place that can be entered: look again at the next one.
             (*prototype).unit.counter = 0;

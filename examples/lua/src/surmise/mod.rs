@@ -22,6 +22,7 @@ use surmise::deopt::isolate::Isolate;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::deopt::runloop::{Runloop, RunloopGuard};
 use surmise::ir::entity::UnitId;
+use surmise::log::UnitIndex;
 use surmise::plug::Plug;
 use surmise::service::Service;
 
@@ -29,6 +30,7 @@ use crate::bytecode::Prototype;
 use crate::lib::coroutine::{INTRINSIC_RESUME, INTRINSIC_YIELD};
 use crate::object::LuaString;
 use crate::state::State;
+use crate::unit::UNKNOWN;
 use crate::value::{Tag, Value};
 use lifter::{Child, Constant, Snapshot};
 
@@ -70,7 +72,7 @@ pub struct Connection {
     pub assumptions: FxHashMap<u32, Assumption>,
     /// The last logged instruction.
     pub pending: facts::Pending,
-    /// By prototype number.
+    /// By unit index.
     pub snapshots: Vec<Arc<Snapshot>>,
     /// By unit index: the prototype.
     pub prototypes: Vec<*mut Prototype>,
@@ -108,7 +110,7 @@ pub fn start_service(config: surmise::config::Config) -> Result<Service, Connect
 }
 
 impl State {
-    /// Plugs Surmise in. Prototypes that are loaded from here on are units.
+    /// Plugs Surmise in. Prototypes whose counters run out become units.
     ///
     /// # Errors
     /// If there is no code for this machine, or no memory for code.
@@ -142,7 +144,7 @@ impl State {
         }));
         for index in 0..self.prototypes.len() {
             let prototype: *mut Prototype = &mut *self.prototypes[index];
-            self.register_unit(prototype);
+            self.watch_unit(prototype);
         }
         Ok(())
     }
@@ -175,21 +177,39 @@ impl State {
         }
     }
 
-    /// Makes a prototype a unit, if Surmise is plugged in. Prototypes are registered in the order of their numbers.
-    pub fn register_unit(&mut self, prototype: *mut Prototype) {
-        let Some(connection) = &mut self.surmise else { return };
+    /// Has the runs of a prototype counted, if Surmise is plugged in.
+    pub fn watch_unit(&mut self, prototype: *mut Prototype) {
+        let Some(connection) = self.surmise.as_ref().filter(|connection| !connection.is_paused) else {
+            return;
+        };
+        // SAFETY: prototypes live as long as the state.
+        unsafe { (*prototype).unit.counter = connection.plug.first_counter() };
+    }
+}
+
+impl Connection {
+    /// The unit that a prototype is. It becomes one when this is asked for first: most of what is loaded runs a few times at most.
+    ///
+    /// # Safety
+    /// The prototype is the state's.
+    pub unsafe fn unit_of(&mut self, prototype: *mut Prototype) -> UnitIndex {
         // SAFETY: prototypes live as long as the state, and their entry cells stay where they are.
         unsafe {
-            let snapshot = Arc::new(snapshot(&*prototype));
-            let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
-            let variadic = (*prototype).is_vararg;
-            let (index, counter) = connection.plug.register(snapshot.clone(), cell, variadic);
-            debug_assert_eq!(connection.snapshots.len(), (*prototype).unit.id as usize);
-            connection.units.insert(snapshot.id, prototype);
-            connection.snapshots.push(snapshot);
-            connection.prototypes.push(prototype);
-            (*prototype).unit.index = index.0;
-            (*prototype).unit.counter = counter;
+            if (*prototype).unit.index == UNKNOWN {
+                let snapshot = Arc::new(snapshot(&*prototype));
+                let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
+                let (index, _) = self.plug.register(snapshot.clone(), cell, (*prototype).is_vararg);
+                debug_assert_eq!(
+                    self.snapshots.len(),
+                    index.0 as usize,
+                    "a service for each state numbers densely"
+                );
+                self.units.insert(snapshot.id, prototype);
+                self.snapshots.push(snapshot);
+                self.prototypes.push(prototype);
+                (*prototype).unit.index = index.0;
+            }
+            UnitIndex((*prototype).unit.index)
         }
     }
 }
