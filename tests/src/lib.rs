@@ -172,7 +172,9 @@ pub fn run_with(
     if let Some(folder) = folder {
         process.current_dir(folder);
     }
-    let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // An input that is at its end, and that nobody can seek in: the official tests try.
+    drop(child.stdin.take());
     let readers = (read_in_background(child.stdout.take()), read_in_background(child.stderr.take()));
     let start = Instant::now();
     let status = loop {

@@ -5,7 +5,7 @@
 //! process and a copy of the folder of its own, with a time limit.
 //!
 //! Nothing is made easy: `_soft`, `_port` and `_U`, with which the tests may be told to leave something out, are not set. The parts
-//! that need `T`, the C API's internal test library, leave themselves out.
+//! that need `T`, the C API's internal test library, leave themselves out; the few others that are not run are listed by their lines.
 
 pub mod fetch;
 pub mod files;

@@ -140,6 +140,7 @@ fn run(options: &Options, config: Config) -> u8 {
             return 2;
         }
     }
+    state.libraries.ignores_environment = options.ignores_environment;
     state.open_libraries();
     set_arguments(&mut state, options);
     if options.show_version {

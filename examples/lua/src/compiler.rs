@@ -75,7 +75,7 @@ pub struct Function {
     pub inspects_frames: bool,
 }
 
-/// Compiles a chunk. The name is as `load` receives it; if it stands for a file, a first line that starts with `#` is skipped.
+/// Compiles a chunk. The name is as `load` receives it.
 pub fn compile(source: &[u8], chunk_name: &str) -> Result<Function, SyntaxError> {
     let ast = parser::parse(source, chunk_name)?;
     let mut generator = Generator {

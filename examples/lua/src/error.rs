@@ -126,9 +126,15 @@ impl State {
         self.throw_value(message)
     }
 
-    /// The error of a full value stack.
+    /// The error of a full value stack. A message handler that fills what was left to it as well is not told of that.
     #[cold]
     pub fn stack_overflow(&mut self) -> Throw {
+        if self.runloop.is_extended() {
+            let message = self.string_value(b"error in error handling");
+            let thrown = self.throw_value(message);
+            self.error_handled = true;
+            return thrown;
+        }
         self.runtime_error("stack overflow")
     }
 

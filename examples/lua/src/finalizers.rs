@@ -11,6 +11,7 @@ use crate::metamethod::Event;
 use crate::object::LuaString;
 use crate::roots::Collection;
 use crate::stack::{FRAME_FINALIZER, FRAME_FRESH};
+use crate::stale::clear_windows;
 use crate::state::{State, Throw};
 use crate::value::{Tag, Value};
 
@@ -88,6 +89,10 @@ impl State {
     pub fn collect_now(&mut self, end: *mut Value, collection: Collection) -> Result<(), Throw> {
         self.runloop.clear_above(end);
         self.follow_limit();
+        if let Some(connection) = &self.surmise {
+            // SAFETY: this is a safepoint; nothing has moved yet.
+            unsafe { clear_windows(&connection.guard, &self.runloop.to_be_closed, 1) };
+        }
         let full_count = self.heap.statistics().full_count;
         self.collect_garbage(collection)?;
         if self.heap.finalizers_pending != 0 {

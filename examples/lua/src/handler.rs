@@ -9,9 +9,7 @@
 use crate::interpreter::call::{Continuation, Entered, return_values};
 use crate::interpreter::{Next, THROW};
 use crate::metamethod::Event;
-use crate::stack::{
-    FRAME_CONTINUES, FRAME_HANDLER, FRAME_TO_NATIVE, Frame, HANDLER_SLOTS, Handler, NATIVE_DEPTH, STACK_SLOTS,
-};
+use crate::stack::{FRAME_CONTINUES, FRAME_HANDLER, FRAME_TO_NATIVE, Frame, Handler, NATIVE_DEPTH};
 use crate::state::{Call, FRAMES_CHANGED, State, Throw, Values};
 use crate::value::Value;
 
@@ -187,7 +185,7 @@ impl State {
         let limit = self.runloop.hard_limit;
         // SAFETY: inside the reserve; the handler's frame is valid.
         unsafe {
-            self.runloop.hard_limit = self.runloop.slots.start.add(STACK_SLOTS + HANDLER_SLOTS);
+            self.runloop.extend(self.compiled_window_end());
             self.runloop.native_depth += 1;
             self.runloop.barriers += 1;
             let mut tries = 0;
@@ -212,9 +210,10 @@ impl State {
             }
             self.runloop.native_depth -= 1;
             self.runloop.barriers -= 1;
-            // A soft limit above stays until the next collection has cleared what is there.
             self.runloop.hard_limit = limit;
         }
+        self.runloop.lower_limit();
+        self.follow_limit();
         self.error_handled = true;
     }
 

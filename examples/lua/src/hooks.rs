@@ -7,8 +7,8 @@
 use crate::bytecode::{Instruction, Op};
 use crate::heap::RELOAD_ONLY;
 use crate::interpreter::Next;
-use crate::stack::{FRAME_FRESH, FRAME_HOOK, FRAME_TAIL, Frame};
-use crate::state::{State, Throw};
+use crate::stack::{FRAME_CLOSING, FRAME_FRESH, FRAME_HOOK, FRAME_TAIL, Frame};
+use crate::state::{Call, State, Throw};
 use crate::value::Value;
 
 /// Which events a hook is called for.
@@ -47,6 +47,8 @@ pub struct Hooks {
     last: Last,
     /// Of the call or return that is being told: place of the first value handed over among the locals, and how many.
     pub transfer: (usize, usize),
+    /// The native whose return was told by itself. Forgotten at the next call that is told.
+    told: *mut Frame,
 }
 
 impl Default for Hooks {
@@ -58,6 +60,7 @@ impl Default for Hooks {
             is_running: false,
             last: Last { frame: std::ptr::null_mut(), code: std::ptr::null(), index: 0, op: Op::Move },
             transfer: (0, 0),
+            told: std::ptr::null_mut(),
         }
     }
 }
@@ -102,6 +105,13 @@ impl State {
         self.logging = is_logging || self.hooks.is_on() || self.steps_left.is_some();
     }
 
+    /// Whether a run loop that has answered a request may not be the right one any more: a hook's may have been replaced by a
+    /// collection's.
+    #[inline]
+    pub fn is_reload_due(&self, requested: u8) -> bool {
+        requested == RELOAD_ONLY || self.hooks.is_on()
+    }
+
     fn call_hook(&mut self, event: Event) -> Result<(), Throw> {
         let (name, line) = match event {
             Event::Call => ("call", None),
@@ -133,6 +143,7 @@ impl State {
     /// Those of the hook.
     #[cold]
     pub fn hook_native_call(&mut self, arguments: u32) -> Result<(), Throw> {
+        self.hooks.told = std::ptr::null_mut();
         if !self.hooks.is_on() || !self.hooks.mask.call {
             return Ok(());
         }
@@ -140,22 +151,42 @@ impl State {
         self.call_hook(Event::Call)
     }
 
-    /// Tells of the return of a native function, with so many results from its function's slot on.
+    /// Tells of the return of `sethook` itself: whoever called it may not have known that there would be a hook.
+    ///
+    /// # Errors
+    /// Those of the hook.
+    pub fn hook_own_return(&mut self, call: Call) -> Result<(), Throw> {
+        self.hook_native_return(call.function(), 0)?;
+        self.hooks.told = self.runloop.frame;
+        // The run loops of what was called may have seen that another one is wanted.
+        if self.heap.requested == 0 {
+            self.heap.requested = RELOAD_ONLY;
+        }
+        Ok(())
+    }
+
+    /// Tells of the return of a native function, with so many results from the slot on in which it was.
     ///
     /// # Errors
     /// Those of the hook.
     #[cold]
-    pub fn hook_native_return(&mut self, results: u32) -> Result<(), Throw> {
-        if !self.hooks.is_on() || !self.hooks.mask.ret {
+    pub fn hook_native_return(&mut self, function: Value, results: u32) -> Result<(), Throw> {
+        let told = std::mem::replace(&mut self.hooks.told, std::ptr::null_mut());
+        if told == self.runloop.frame || !self.hooks.is_on() || !self.hooks.mask.ret {
             return Ok(());
         }
-        self.hooks.transfer = (0, results as usize);
-        // SAFETY: the current frame is the native's; its results are to survive what the hook does.
+        let results = results as usize;
+        self.hooks.transfer = (1, results);
+        // SAFETY: the current frame is the native's. Its results are to survive what the hook does, which sees the function in its
+        // place, and them behind it; a native's window has room for one more.
         unsafe {
             let frame = &mut *self.runloop.frame;
-            let top = frame.top;
-            frame.top = top.max(frame.base.sub(1).add(results as usize));
+            let (base, top) = (frame.base, frame.top);
+            std::ptr::copy(base.sub(1), base, results);
+            base.sub(1).write(function);
+            frame.top = top.max(base.add(results));
             let result = self.call_hook(Event::Return);
+            std::ptr::copy(base, base.sub(1), results);
             frame.top = top;
             result
         }
@@ -184,20 +215,20 @@ pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
         let last = std::mem::replace(&mut state.hooks.last, Last { frame, code, index, op: i.op });
         let goes_on = last.frame == frame && last.code == code;
         let is_entry = index == 0 && !(goes_on && last.op == Op::JumpBack);
-        let mask = state.hooks.mask;
-        if is_entry && mask.call {
+        // The hook may set another one: the mask is read anew after each call.
+        if is_entry && state.hooks.mask.call {
             state.hooks.transfer = (1, prototype.parameter_count as usize);
             let is_tail = (*frame).flags & FRAME_TAIL != 0;
             state.call_hook(if is_tail { Event::TailCall } else { Event::Call })?;
         }
-        if mask.count > 0 {
+        if state.hooks.mask.count > 0 {
             state.hooks.left = state.hooks.left.saturating_sub(1);
             if state.hooks.left == 0 {
-                state.hooks.left = mask.count;
+                state.hooks.left = state.hooks.mask.count;
                 state.call_hook(Event::Count)?;
             }
         }
-        if mask.line {
+        if state.hooks.mask.line {
             let line = prototype.lines.get(index).copied();
             let before = if goes_on { last.index } else { index.saturating_sub(1) };
             let is_new =
@@ -206,11 +237,14 @@ pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
                 state.call_hook(Event::Line(line))?;
             }
         }
-        if mask.ret && matches!(i.op, Op::Return | Op::ReturnNone | Op::ReturnOne) {
+        // One that closes variables runs again after each.
+        let is_return = matches!(i.op, Op::Return | Op::ReturnNone | Op::ReturnOne);
+        if state.hooks.mask.ret && is_return && !state.is_close_due((*frame).base) {
             let first = (*frame).base.add(i.a as usize);
             let count = match (i.op, i.b) {
                 (Op::ReturnNone, _) => 0,
                 (Op::ReturnOne, _) => 1,
+                (_, 0) if (*frame).flags & FRAME_CLOSING != 0 => (*frame).top.offset_from(first) as usize,
                 (_, 0) => state.runloop.open_top.offset_from(first) as usize,
                 (_, count) => count as usize - 1,
             };

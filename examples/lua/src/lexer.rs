@@ -117,7 +117,7 @@ impl<'s> Lexer<'s> {
         }
         Lexer {
             source,
-            position: start_of_program(source, chunk_name),
+            position: 0,
             token_start: 0,
             line: 1,
             symbols,
@@ -551,18 +551,4 @@ fn push_utf8(out: &mut Vec<u8>, value: u32) {
     at -= 1;
     bytes[at] = (!room << 1) as u8 | rest as u8;
     out.extend_from_slice(&bytes[at..]);
-}
-
-/// Files may start with a byte order mark, and with a line for the shell (`#!...`), whose line end still counts.
-fn start_of_program(source: &[u8], chunk_name: &str) -> usize {
-    if !chunk_name.starts_with('@') && chunk_name != "=stdin" {
-        return 0;
-    }
-    let mark: &[u8] = b"\xEF\xBB\xBF";
-    let start = if source.starts_with(mark) { mark.len() } else { 0 };
-    let rest = &source[start..];
-    if rest.first() != Some(&b'#') {
-        return start;
-    }
-    start + rest.iter().position(|c| *c == b'\n').unwrap_or(rest.len())
 }

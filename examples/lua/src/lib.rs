@@ -35,6 +35,7 @@ pub mod resolve;
 pub mod roots;
 pub mod shape;
 pub mod stack;
+pub mod stale;
 pub mod state;
 pub mod string;
 pub mod surmise;

@@ -3,6 +3,7 @@
 use crate::coroutine::roots::{visit_compiled, visit_words};
 use crate::heap::{OutOfMemory, Roots, Visitor, WeakVisitor};
 use crate::object::ObjectKind;
+use crate::stale::clear_windows;
 use crate::state::{State, Throw};
 
 /// Which collection is wanted.
@@ -40,6 +41,9 @@ impl Roots for StateRoots {
         unsafe {
             let state = self.0;
             let runloop = &mut (*state).runloop;
+            if let (true, Some(connection)) = (visitor.is_full(), &(*state).surmise) {
+                clear_windows(&connection.guard, &runloop.to_be_closed, usize::MAX);
+            }
             let start = runloop.slots.start;
             visitor.range(start, runloop.live_end.offset_from(start) as usize);
             visitor.value(&mut (*state).error_value);

@@ -208,6 +208,31 @@ impl Runloop {
         true
     }
 
+    /// Whether a message handler may use what no program may: the stack was full before.
+    pub fn is_extended(&self) -> bool {
+        self.hard_limit > self.slots.start.wrapping_add(STACK_SLOTS)
+    }
+
+    /// Lets a message handler run when the stack, which is in use up to `end`, is full.
+    pub fn extend(&mut self, end: *mut Value) {
+        if end > self.slots.start.wrapping_add(STACK_SLOTS - HANDLER_SLOTS) {
+            self.hard_limit = self.slots.start.wrapping_add(STACK_SLOTS + HANDLER_SLOTS);
+        }
+    }
+
+    /// After the hard limit was lowered: the other one may be above it, and what is there is nobody's.
+    pub fn lower_limit(&mut self) {
+        let end = self.hard_limit.max(self.top());
+        if self.limit > end {
+            // SAFETY: both ends are inside the reserve; nothing was written above the slack.
+            unsafe {
+                let last = self.limit.add(SLACK_SLOTS);
+                std::ptr::write_bytes(end, 0, last.offset_from(end) as usize);
+            }
+            self.limit = end;
+        }
+    }
+
     /// Sets every slot from `end` on to nil, and lowers the limit.
     pub fn clear_above(&mut self, end: *mut Value) {
         self.live_end = end;

@@ -1,6 +1,7 @@
 //! Runs the official tests of Lua 5.4 and prints how each file did in each mode.
 //!
-//! `cargo run --release -p surmise-tests --bin lua-suite` runs all modes; `--quick` a few; names of files choose some.
+//! `cargo run --release -p surmise-tests --bin lua-suite` runs all modes; `--quick` a few, `--mode NAME` those whose names contain that;
+//! `--file NAME`, or just names, choose files.
 #![forbid(unsafe_code)]
 
 use clap::Parser;
@@ -17,6 +18,12 @@ struct Options {
     /// Only the modes that take little time
     #[arg(long)]
     quick: bool,
+    /// Only modes whose names contain this
+    #[arg(long = "mode", value_name = "NAME")]
+    modes: Vec<String>,
+    /// Only this file
+    #[arg(long = "file", value_name = "NAME")]
+    chosen: Vec<String>,
     /// Seconds that a file may take in a mode
     #[arg(long, default_value_t = 300)]
     limit: u64,
@@ -44,7 +51,21 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    let modes: Vec<Mode> = if options.quick { QUICK.to_vec() } else { [QUICK, FURTHER].concat() };
+    let mut modes: Vec<Mode> = if options.quick { QUICK.to_vec() } else { [QUICK, FURTHER].concat() };
+    modes.retain(|mode| {
+        options.modes.is_empty() || options.modes.iter().any(|name| mode.name.contains(name.as_str()))
+    });
+    let names = [options.files, options.chosen].concat();
+    let unknown = names.iter().find(|name| !FILES.iter().any(|file| file.name == name.as_str()));
+    if let Some(name) = unknown {
+        eprintln!("lua-suite: there is no {name} in the suite");
+        return ExitCode::from(2);
+    }
+    if modes.is_empty() {
+        let known: Vec<&str> = [QUICK, FURTHER].concat().iter().map(|mode| mode.name).collect();
+        eprintln!("lua-suite: no such mode; there are: {}", known.join(", "));
+        return ExitCode::from(2);
+    }
     let scratch = cache.join("runs");
     let setup = Setup {
         command: &command,
@@ -54,16 +75,16 @@ fn main() -> ExitCode {
     };
     let heads: String = modes.iter().map(|mode| format!("{:>12}", mode.name)).collect();
     println!("{:<16}{heads}", "file");
-    let rows = setup.run(&options.files, &modes, &mut |file, verdicts| {
+    let rows = setup.run(&names, &modes, &mut |file, verdicts| {
         let cells: String = verdicts.iter().map(|verdict| format!("{:>12}", verdict.cell())).collect();
         println!("{:<16}{cells}", file.name);
     });
     for file in FILES {
         if let Run::Excluded(reason) = file.run {
-            println!("- {}: {reason}", file.name);
+            println!("excluded: {}: {reason}", file.name);
         }
-        if let Some(what) = file.open {
-            println!("open: {} waits for {what}", file.name);
+        for part in file.without {
+            println!("excluded: {}, lines {} to {}: {}", file.name, part.first, part.last, part.reason);
         }
     }
     let sum = |column: usize| -> f64 {

@@ -86,6 +86,8 @@ pub struct Coroutine {
     fiber: Option<Box<Fiber>>,
     /// With which its fiber can be resumed.
     handle: Option<Handle>,
+    /// The hook that it had when it ended, which programs may still ask for.
+    last_hook: Option<Box<(Value, Mask)>>,
     /// Who resumed it, while it runs or is normal.
     resumer: *mut Thread,
     pool: Rc<Pool>,
@@ -201,6 +203,7 @@ impl State {
             error: None,
             fiber: None,
             handle: None,
+            last_hook: None,
             resumer: std::ptr::null_mut(),
             pool,
         };
@@ -362,9 +365,20 @@ impl State {
         if let Err(Failure::Refused(error) | Failure::Failed(error)) = given {
             return Err(self.throw_value(error));
         }
-        self.with_line_of(thread, |state| state.set_hook(function, mask));
+        if self.with_line_of(thread, |state| state.set_hook(function, mask)).is_none() {
+            // SAFETY: as above.
+            unsafe { of(thread).last_hook = Some(Box::new((function, mask))) };
+        }
         self.heap.barrier(thread.cast());
         Ok(())
+    }
+
+    /// A coroutine's hook.
+    pub fn hook_of(&mut self, thread: *mut Thread) -> (Value, Mask) {
+        // SAFETY: an argument is alive.
+        let last = unsafe { of(thread).last_hook.as_deref().copied() };
+        let hook = self.with_line_of(thread, |state| (state.hooks.function, state.hooks.mask));
+        hook.or(last).unwrap_or((Value::NIL, Mask::default()))
     }
 
     /// Switches to a coroutine, until it switches back. Returns false if it has panicked.
@@ -488,6 +502,7 @@ impl State {
                 coroutine.end(self.heap.collection_count());
                 return Err(self.string_value(b"C stack overflow"));
             }
+            of(thread).keep_hook();
             (*fiber).give_up_native_stack();
             let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_closing, fiber.cast());
             let outer = (self.error_value, self.error_handled);
@@ -551,8 +566,20 @@ impl Coroutine {
         self.status = Status::Dead;
         self.handle = None;
         self.function = Value::NIL;
+        self.keep_hook();
         if let Some(fiber) = self.fiber.take() {
             self.pool.put(fiber, collections);
+        }
+    }
+}
+
+impl Coroutine {
+    /// Its hook is remembered: its stacks are given up.
+    fn keep_hook(&mut self) {
+        if let Some(hooks) = self.fiber.as_ref().map(|fiber| &fiber.line.hooks)
+            && !hooks.function.is_nil()
+        {
+            self.last_hook = Some(Box::new((hooks.function, hooks.mask)));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::line::Line;
 use super::{Coroutine, Status, of};
 use crate::heap::{ThreadPayload, Visitor};
 use crate::roots::is_part;
+use crate::stale::clear_windows;
 use crate::state::State;
 
 /// Visits the compiled frames of one runloop.
@@ -55,6 +56,9 @@ unsafe fn visit_line(line: &mut Line, visitor: &mut Visitor) {
     let end = runloop.top();
     // SAFETY: slots below the end hold valid values.
     unsafe {
+        if let (true, Some(guard)) = (visitor.is_full(), &line.guard) {
+            clear_windows(guard, &runloop.to_be_closed, usize::MAX);
+        }
         let start = runloop.slots.start;
         visitor.range(start, end.offset_from(start) as usize);
         visitor.range(line.pins.as_mut_ptr(), line.pins.len());
@@ -74,6 +78,9 @@ impl ThreadPayload for Coroutine {
         visitor.value(&mut self.function);
         if let Some(error) = &mut self.error {
             visitor.value(error);
+        }
+        if let Some(hook) = &mut self.last_hook {
+            visitor.value(&mut hook.0);
         }
         // What the fiber of one that is active holds is another's, and a root.
         if matches!(self.status, Status::Suspended | Status::Dead)

@@ -5,7 +5,6 @@
 //! a continuation (`FRAME_TO_NATIVE`), or Rust code (`FRAME_FRESH`).
 
 use crate::bytecode::Op;
-use crate::heap::RELOAD_ONLY;
 use crate::interpreter::run::run_loop;
 use crate::interpreter::{EXIT, Next, RELOAD, THROW, copy};
 use crate::metamethod::Event;
@@ -73,7 +72,7 @@ impl State {
                         return Ok(Entered::Frame);
                     }
                     if self.hooks.is_on() {
-                        self.hook_native_return(results)?;
+                        self.hook_native_return(callee, results)?;
                     }
                     self.runloop.frame = frame.sub(1);
                     return Ok(Entered::Done(results));
@@ -550,7 +549,7 @@ pub unsafe fn collect_after_call(state: &mut State, pc: Next, _base: *mut Value)
         let end = state.free_slots_for((*pc.sub(1)).c == 0);
         let requested = state.heap.requested;
         match state.collect(end) {
-            Ok(()) if requested == RELOAD_ONLY => RELOAD,
+            Ok(()) if state.is_reload_due(requested) => RELOAD,
             Ok(()) => pc,
             Err(Throw) => THROW,
         }

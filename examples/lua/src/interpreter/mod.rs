@@ -15,7 +15,6 @@
 //! meet a metamethod, they run a nested loop.
 
 use crate::bytecode::{Instruction, UpvalueSource};
-use crate::heap::RELOAD_ONLY;
 use crate::object::LuaClosure;
 use crate::state::State;
 use crate::value::Value;
@@ -82,7 +81,7 @@ pub unsafe fn hook(state: &mut State, pc: Next, base: *mut Value) -> Next {
         if requested != 0 && state.collect(state.runloop.top()).is_err() {
             return THROW;
         }
-        if requested == RELOAD_ONLY {
+        if requested != 0 && state.is_reload_due(requested) {
             return RELOAD;
         }
         if (*(*frame).prototype).unit.counter < 0 {

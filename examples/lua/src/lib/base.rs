@@ -1,5 +1,6 @@
 //! The basic functions.
 
+use crate::dump::SIGNATURE;
 use crate::handler::{pcall, xpcall};
 use crate::interpreter::loops::{INTRINSIC_IPAIRS, INTRINSIC_NEXT};
 use crate::lib::collect::collectgarbage;
@@ -308,7 +309,7 @@ fn finish_load(
     mode: &[u8],
     environment: Value,
 ) -> Result<u32, Throw> {
-    let kind = if source.first() == Some(&0x1b) { "binary" } else { "text" };
+    let kind = if source.first() == SIGNATURE.first() { "binary" } else { "text" };
     if !mode.contains(&kind.as_bytes()[0]) {
         let mode = String::from_utf8_lossy(mode);
         let message =
@@ -324,23 +325,39 @@ fn finish_load(
     }
 }
 
-/// Reads a file, or standard input when there is no name: its bytes, and the chunk's name.
+/// Reads a file, or standard input when there is no name: the chunk in it, and its name.
 pub fn read_source(name: Option<&str>) -> Result<(Vec<u8>, String), String> {
     use std::io::Read;
     let Some(name) = name else {
         let mut source = Vec::new();
         return match std::io::stdin().read_to_end(&mut source) {
-            Ok(_) => Ok((source, "=stdin".to_string())),
+            Ok(_) => Ok((without_shell_line(source), "=stdin".to_string())),
             Err(error) => Err(format!("cannot read stdin: {}", system_words(&error))),
         };
     };
     match std::fs::read(name) {
-        Ok(source) => Ok((source, format!("@{name}"))),
+        Ok(source) => Ok((without_shell_line(source), format!("@{name}"))),
         Err(error) => {
             let what = if error.kind() == std::io::ErrorKind::IsADirectory { "read" } else { "open" };
             Err(format!("cannot {what} {name}: {}", system_words(&error)))
         }
     }
+}
+
+/// The chunk in a file: it may start with a byte order mark, and with a line for the shell (`#!...`), whose line end still counts in
+/// a text.
+pub fn without_shell_line(mut source: Vec<u8>) -> Vec<u8> {
+    let mark: &[u8] = b"\xEF\xBB\xBF";
+    let mut start = if source.starts_with(mark) { mark.len() } else { 0 };
+    if source.get(start) == Some(&b'#') {
+        let rest = &source[start..];
+        start += rest.iter().position(|c| *c == b'\n').unwrap_or(rest.len());
+        if source.get(start + 1) == SIGNATURE.first() {
+            start += 1;
+        }
+    }
+    source.drain(..start);
+    source
 }
 
 /// The system's words for an error, without Rust's "(os error n)".

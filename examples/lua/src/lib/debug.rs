@@ -21,10 +21,12 @@ pub fn open(state: &mut State) {
             ("getmetatable", getmetatable),
             ("getregistry", getregistry),
             ("getupvalue", getupvalue),
+            ("getuservalue", getuservalue),
             ("sethook", sethook),
             ("setlocal", setlocal),
             ("setmetatable", setmetatable),
             ("setupvalue", setupvalue),
+            ("setuservalue", setuservalue),
             ("traceback", traceback),
             ("upvalueid", upvalueid),
             ("upvaluejoin", upvaluejoin),
@@ -130,7 +132,10 @@ fn getinfo(state: &mut State, outer: Call) -> Result<u32, Throw> {
                     // What prepares parameters belongs to no line of the body.
                     let prepares = |i: &&Instruction| i.op == Op::NewCell && i.a < prototype.parameter_count;
                     let first = prototype.code.iter().take_while(prepares).count();
-                    for line in prototype.lines.iter().skip(first) {
+                    // A function's end is a line of it, even if a `return` stands before.
+                    let is_known = prototype.last_line > 0 && !prototype.lines.is_empty();
+                    let end = is_known.then_some(&prototype.last_line);
+                    for line in prototype.lines.iter().skip(first).chain(end) {
                         table::set_int(&mut state.heap, lines, i64::from(*line), Value::TRUE);
                     }
                     state.set_named(info, "activelines", Value::table(lines));
@@ -200,6 +205,18 @@ struct Local {
     cell: Option<*mut Cell>,
 }
 
+/// The variable in a register: captured ones have their value in a cell.
+///
+/// # Safety
+/// The register is one of a live frame's.
+unsafe fn local_at(name: &str, register: *mut Value) -> Local {
+    // SAFETY: the function's contract.
+    let cell = unsafe { (*register).is(Tag::Cell).then(|| (*register).as_cell()) };
+    // SAFETY: the cell is alive, since a register holds it.
+    let place = cell.map_or(register, |cell| unsafe { &raw mut (*cell).value });
+    Local { name: name.to_string(), place, cell }
+}
+
 /// A local variable of a level, numbered as `debug.getlocal` does: negative numbers are varargs.
 fn find_local(state: &State, level: &Level, n: i64) -> Option<Local> {
     let unnamed = |name: &str, place| Some(Local { name: name.to_string(), place, cell: None });
@@ -229,22 +246,21 @@ fn find_local(state: &State, level: &Level, n: i64) -> Option<Local> {
             return if place <= extra { unnamed("(vararg)", first.add(place - 1)) } else { None };
         }
         if let Some(local) = nth_local(prototype, level.pc, n) {
-            let slot = frame.base.add(local.register as usize);
-            let cell = (local.is_cell && (*slot).is(Tag::Cell)).then(|| (*slot).as_cell());
-            let place = cell.map_or(slot, |cell| &raw mut (*cell).value);
-            return Some(Local { name: local.name.to_string(), place, cell });
+            return Some(local_at(&local.name, frame.base.add(local.register as usize)));
         }
         let place = frame.base.add(index?);
-        if place < end { unnamed("(temporary)", place) } else { None }
+        if place < end { Some(local_at("(temporary)", place)) } else { None }
     }
 }
 
 fn getlocal(state: &mut State, outer: Call) -> Result<u32, Throw> {
     let (thread, call) = coroutine_argument(state, outer);
     let n = state.check_int(call, 1)?;
-    if let Some(prototype) = prototype_of(call.arg(0)) {
-        let name = nth_local(prototype, 0, n)
-            .filter(|_| n <= i64::from(prototype.parameter_count))
+    if is_function(call.arg(0)) {
+        let name = prototype_of(call.arg(0))
+            .and_then(|prototype| {
+                nth_local(prototype, 0, n).filter(|_| n <= i64::from(prototype.parameter_count))
+            })
             .map(|local| state.string_value(local.name.as_bytes()));
         return outer.return_one(name.unwrap_or(Value::NIL));
     }
@@ -258,10 +274,7 @@ fn getlocal(state: &mut State, outer: Call) -> Result<u32, Throw> {
         Some(local) => {
             let name = state.string_value(local.name.as_bytes());
             // SAFETY: the place is a slot or a cell of a live frame.
-            let mut value = unsafe { local.place.read() };
-            if value.is(Tag::Cell) {
-                value = Value::NIL;
-            }
+            let value = unsafe { local.place.read() };
             outer.return_two(name, value)
         }
     }
@@ -420,6 +433,21 @@ fn setmetatable(state: &mut State, call: Call) -> Result<u32, Throw> {
     call.return_one(value)
 }
 
+/// A value that belongs to a userdata. Those of the libraries have none, as in PUC's Lua.
+fn getuservalue(state: &mut State, call: Call) -> Result<u32, Throw> {
+    state.opt_int(call, 1, 1)?;
+    call.return_one(Value::NIL)
+}
+
+fn setuservalue(state: &mut State, call: Call) -> Result<u32, Throw> {
+    state.opt_int(call, 2, 1)?;
+    if !call.arg(0).is(Tag::Userdata) {
+        return Err(state.type_error(call, 0, "userdata"));
+    }
+    state.check_any(call, 1)?;
+    call.return_one(Value::NIL)
+}
+
 fn getregistry(state: &mut State, call: Call) -> Result<u32, Throw> {
     call.return_one(Value::table(state.registry))
 }
@@ -440,6 +468,9 @@ fn sethook(state: &mut State, call: Call) -> Result<u32, Throw> {
     let mask = Mask { call: has(b'c'), ret: has(b'r'), line: has(b'l'), count };
     state.set_hook_of(thread, function, mask)?;
     add_hook_key(state);
+    if thread == state.coroutines.current {
+        state.hook_own_return(call)?;
+    }
     call.return_none()
 }
 
@@ -455,8 +486,7 @@ fn add_hook_key(state: &mut State) {
 
 fn gethook(state: &mut State, call: Call) -> Result<u32, Throw> {
     let (thread, _) = coroutine_argument(state, call);
-    let hook = state.with_line_of(thread, |state| (state.hooks.function, state.hooks.mask));
-    let (function, mask) = hook.unwrap_or((Value::NIL, Mask::default()));
+    let (function, mask) = state.hook_of(thread);
     if function.is_nil() {
         return call.return_one(Value::NIL);
     }

@@ -14,6 +14,8 @@ pub struct LibraryState {
     pub random: Generator,
     /// Files with unwritten output.
     pub streams: OpenStreams,
+    /// Whether paths of modules are not taken from the environment.
+    pub ignores_environment: bool,
 }
 
 /// Opens the libraries, apart from the basic functions and `package`.

@@ -61,6 +61,7 @@ impl Parser<'_> {
             if !self.accept_character(b',')? {
                 return Ok(self.finish_list(start));
             }
+            self.index_here(expression);
         }
     }
 
@@ -92,11 +93,20 @@ impl Parser<'_> {
             }
             let line = self.line();
             self.advance()?;
+            self.index_here(left);
             let right = self.operation(right_priority)?;
             left = self.combine(operator, left, right, line);
         }
         self.leave();
         Ok(left)
+    }
+
+    /// An index belongs to the line of the last token before its value is needed, as in PUC's Lua: behind it there may have been an
+    /// operator, a comma or a `then`.
+    pub(super) fn index_here(&mut self, indexed: ExpressionId) {
+        if let Expression::Index { line, .. } = &mut self.expressions[indexed.0 as usize] {
+            *line = self.last_line;
+        }
     }
 
     fn combine(
@@ -195,9 +205,9 @@ impl Parser<'_> {
                     let name = self.expect_name()?;
                     let line = self.last_line;
                     let function = self.push(Expression::Method { object: expression, name, line });
-                    self.call(function, start_line)?
+                    self.call(function)?
                 }
-                Token::Character(b'(' | b'{') | Token::String(_) => self.call(expression, start_line)?,
+                Token::Character(b'(' | b'{') | Token::String(_) => self.call(expression)?,
                 _ => return Ok(expression),
             };
         }
@@ -239,7 +249,9 @@ impl Parser<'_> {
         self.scoped(result)
     }
 
-    fn call(&mut self, function: ExpressionId, line: u32) -> Parse<ExpressionId> {
+    /// At the arguments of a call, whose line is that of their first token.
+    fn call(&mut self, function: ExpressionId) -> Parse<ExpressionId> {
+        let line = self.line();
         let start = self.open_list.len();
         match self.token {
             Token::String(symbol) => {
@@ -291,6 +303,9 @@ impl Parser<'_> {
             self.open_items.push(item);
             if !self.accept_character(b',')? && !self.accept_character(b';')? {
                 break;
+            }
+            if let Item::Positional(value) = item {
+                self.index_here(value);
             }
         }
         self.expect_match(Token::Character(b'}'), Token::Character(b'{'), line)?;

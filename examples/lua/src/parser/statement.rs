@@ -94,6 +94,7 @@ impl Parser<'_> {
             let condition = self.expression()?;
             self.expect(Token::Then)?;
             let then_line = self.last_line;
+            self.index_here(condition);
             let body = self.block()?;
             self.open_clauses.push(Clause { condition, line: then_line, body });
             if self.token != Token::ElseIf {

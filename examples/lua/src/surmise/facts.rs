@@ -95,7 +95,7 @@ pub unsafe fn log_instruction(
         if index == 0 {
             logger.enter();
         }
-        let snapshot = logger.connection.snapshots[(*prototype).unit.id as usize].clone();
+        let snapshot = logger.connection.snapshots[unit.0 as usize].clone();
         if goes_round && snapshot.headers.contains(&index) {
             logger.round(&snapshot);
         }
@@ -611,7 +611,9 @@ impl Logger<'_> {
             if callee.is(Tag::LuaClosure) {
                 let number = (*(*callee.as_closure()).prototype).unit.id;
                 self.fact(variant::CLOSURE, &[number]);
-            } else if callee.is(Tag::Native) {
+            } else if callee.is(Tag::Native) && (*callee.as_native()).intrinsic != 0 {
+                // Others are called like any value. What has a name lives as long as the state, and programs make iterators and
+                // wrapped coroutines without end.
                 let object = self.connection.names.object(callee);
                 self.fact(variant::NATIVE, &[object, (*callee.as_native()).intrinsic]);
             } else {

@@ -3,8 +3,6 @@
 //! Compiled frames have no record on the frame stack. When one is left, its records are pushed on top of what is there: the
 //! record of the last interpreted frame, or of the native that compiled code called. Their windows lie where they always did.
 
-use smallvec::SmallVec;
-use surmise::deopt::frames::FrameWalk;
 use surmise::deopt::host::{Activation, GuestResults, Host, Thrown};
 use surmise::deopt::rebuild::{FrameImage, RebuildPlan};
 use surmise::deopt::runloop::Runloop;
@@ -18,7 +16,9 @@ use crate::heap::FINALIZERS_ONLY;
 use crate::interpreter::call::deliver;
 use crate::interpreter::run::run_loop;
 use crate::stack::{FRAME_FRESH, Frame};
+use crate::stale::{clear, clear_newest_window, first_used};
 use crate::state::{State, Throw};
+use crate::surmise::externs::frame::push_frame;
 use crate::value::Value;
 
 /// A boxed value of the runtime as a Lua value.
@@ -64,6 +64,7 @@ impl State {
             if let Some(callee) = image.callee() {
                 base.sub(1).write(value(callee));
             }
+            self.clear_unused(image, &*prototype);
             for (register, boxed) in image.registers() {
                 base.add(register.0 as usize).write(value(boxed));
             }
@@ -92,6 +93,26 @@ impl State {
                 self.deliver_after(image, base);
             }
         }
+    }
+
+    /// Sets the part of a frame's window to nil in which nothing waits: what compiled code has left there, the interpreter would
+    /// keep alive.
+    ///
+    /// # Safety
+    /// As for `commit_frames`; the live registers are still to be written.
+    unsafe fn clear_unused(&mut self, image: &FrameImage<'_>, prototype: &Prototype) {
+        let base: *mut Value = image.window().cast();
+        let at = image.resume();
+        let instruction = prototype.code[at.pc.0 as usize];
+        let end = match (at.when, instruction.op) {
+            // There may be frames above, or results.
+            (When::After, Op::Call | Op::TailCall | Op::ForCall) => {
+                first_used(instruction, prototype.register_count)
+            }
+            _ => image.open().map_or(prototype.register_count.into(), |(register, _)| register.0.into()),
+        };
+        // SAFETY: handed on: these are slots of the window, which is the frame's alone.
+        unsafe { clear(base, end, &self.runloop.to_be_closed) };
     }
 
     /// Gives a frame that goes on *after* an instruction that instruction's results.
@@ -156,7 +177,7 @@ impl State {
 }
 
 impl Host for State {
-    fn allocate_frames(&mut self, _runloop: &Runloop<Self>, plan: &RebuildPlan) -> Result<(), Thrown> {
+    fn allocate_frames(&mut self, runloop: &Runloop<Self>, plan: &RebuildPlan) -> Result<(), Thrown> {
         // Records and windows lie in reserved memory: there is nothing to allocate. Each record has its function's slot, so
         // the window check of the compiled frame covers the records too.
         let Some(outermost) = plan.frames().next_back() else { return Ok(()) };
@@ -165,7 +186,11 @@ impl Host for State {
         // SAFETY: the prototype lives as long as the state.
         let end = base.wrapping_add(unsafe { (*prototype).register_count } as usize);
         if end > self.runloop.limit && !self.runloop.raise_limit(end) {
-            let _ = self.stack_overflow();
+            let Throw = self.stack_overflow();
+            // A message handler sees the compiled frames that are left: like a call that finds the stack full, this one is not there yet.
+            // SAFETY: this is an exit of the compiled frame whose window that is; its values are in the plan.
+            unsafe { push_frame(runloop.context(), self, base.sub(1)) };
+            self.handle_error();
             return Err(Thrown);
         }
         self.follow_limit();
@@ -236,7 +261,7 @@ impl Host for State {
         self.serve();
         self.guest_point();
         // SAFETY: this is a poll.
-        unsafe { self.clear_newest_window() };
+        unsafe { clear_newest_window(runloop, &self.runloop.to_be_closed) };
         if self.heap.requested != 0 {
             let end = self.compiled_window_end();
             // A poll runs no guest code.
@@ -261,30 +286,6 @@ impl State {
             .iter()
             .find(|candidate| candidate.id() == plan.candidate())
             .is_some_and(|candidate| matches!(candidate.entry(), Entry::Loop(_)))
-    }
-
-    /// Sets the window of the newest compiled frame to nil. Compiled code uses it to pass values; what is left there would be kept
-    /// alive for as long as the frame is.
-    ///
-    /// # Safety
-    /// That frame is in a poll: no call of it is under way, and its arguments have been read.
-    unsafe fn clear_newest_window(&self) {
-        let Some(connection) = &self.surmise else { return };
-        let map = connection.plug.isolate().space().map().snapshot();
-        // SAFETY: this thread is the runloop's, at a safepoint; a window of that size is below the stack's limit.
-        unsafe {
-            if let Some(frame) = FrameWalk::new(connection.guard.context(), &map).next() {
-                let window: *mut Value = frame.window().cast();
-                // To-be-closed variables are in their slots.
-                let pending = self.runloop.to_be_closed.iter().rev().take_while(|&&slot| slot >= window);
-                let kept: SmallVec<[(*mut Value, Value); 2]> =
-                    pending.map(|&slot| (slot, slot.read())).collect();
-                window.write_bytes(0, frame.candidate.window_size());
-                for (slot, value) in kept {
-                    slot.write(value);
-                }
-            }
-        }
     }
 
     /// End of the guest stack in use, with the windows of compiled frames.

@@ -2,6 +2,7 @@
 
 use surmise_lua::compiler::compile;
 use surmise_lua::lexer::chunk_display_name;
+use surmise_lua::lib::base::without_shell_line;
 
 /// Sources and their messages; `OK` where there is none. Line ends are written as `\n`.
 const MESSAGES: &str = include_str!("messages.txt");
@@ -101,10 +102,12 @@ fn chunks_are_named() {
 }
 
 #[test]
-fn files_may_start_with_a_line_for_the_shell() {
+fn files_alone_may_start_with_a_line_for_the_shell() {
     let first_error = |source: &[u8], name: &str| compile(source, name).err().map(|error| error.to_string());
-    assert_eq!(first_error(b"#!/usr/bin/lua\nx = 1", "@f"), None);
-    assert_eq!(first_error(b"\xEF\xBB\xBF# x", "@f"), None);
-    assert_eq!(first_error(b"\xEF\xBB\xBF#!\nx =", "@f").unwrap(), "f:2: unexpected symbol near <eof>");
     assert_eq!(first_error(b"#x", "=c").unwrap(), "c:1: unexpected symbol near '#'");
+    assert_eq!(first_error(b"#x", "@f").unwrap(), "f:1: unexpected symbol near '#'");
+    assert_eq!(without_shell_line(b"#!/usr/bin/lua\nx = 1".to_vec()), b"\nx = 1");
+    assert_eq!(without_shell_line(b"\xEF\xBB\xBF# x".to_vec()), b"");
+    assert_eq!(without_shell_line(b"\xEF\xBB\xBFx".to_vec()), b"x");
+    assert_eq!(without_shell_line(b"# binary\n\x1bLua".to_vec()), b"\x1bLua");
 }
