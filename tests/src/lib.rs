@@ -156,6 +156,21 @@ pub fn run(
     run_with(command, mode, &arguments, None, limit)
 }
 
+/// A command that is not deaf to being hung up on. Under `nohup` that is inherited, and `files.lua` of the official tests has shells hang
+/// up on themselves.
+fn command_with_signals(command: &Path) -> Command {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // Signal 1.
+    if ignored & 1 == 0 {
+        return Command::new(command);
+    }
+    let mut process = Command::new("env");
+    process.arg("--default-signal=HUP").arg(command);
+    process
+}
+
 /// Runs a command with arguments in a mode, in a folder if one is given, for at most `limit`.
 pub fn run_with(
     command: &Path,
@@ -164,7 +179,7 @@ pub fn run_with(
     folder: Option<&Path>,
     limit: Duration,
 ) -> std::io::Result<Ran> {
-    let mut process = Command::new(command);
+    let mut process = command_with_signals(command);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
         process.env_remove(name);
     }
