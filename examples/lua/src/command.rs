@@ -12,11 +12,12 @@
 //!   --stats, --stats=json   reports at exit, on standard error
 //! ```
 //!
-//! As PUC's command: options run in the order in which they stand; `LUA_INIT_5_4` or `LUA_INIT` before them. Not here: editing of
-//! lines; -i reads them as they come.
+//! As PUC's command: options run in the order in which they stand; `LUA_INIT_5_4` or `LUA_INIT` before them. On a terminal, lines are
+//! typed with an editor that remembers them.
 //!
 //! Exit code 1: the program failed. 2: it could not be started.
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use surmise::config::Config;
@@ -190,9 +191,10 @@ fn run_all(state: &mut State, options: &Options) -> u8 {
             return code;
         }
     }
-    if options.is_interactive {
+    let has_nothing_to_do = options.program.is_none() && options.steps.is_empty() && !options.show_version;
+    if options.is_interactive || has_nothing_to_do && std::io::stdin().is_terminal() {
         read_lines(state);
-    } else if options.program.is_none() && options.steps.is_empty() && !options.show_version {
+    } else if has_nothing_to_do {
         return run_file(state, None, &[]);
     }
     0
@@ -227,18 +229,11 @@ fn require(state: &mut State, text: &str) -> u8 {
 
 /// Runs lines from standard input, one by one; the value of an expression is printed. A line that is not complete is continued.
 fn read_lines(state: &mut State) {
-    use std::io::Write;
+    let mut lines = Lines::new();
     let mut pending = String::new();
     loop {
         state.flush_output();
-        print!("{}", if pending.is_empty() { "> " } else { ">> " });
-        // A prompt that can't be shown is no reason to stop.
-        let _ = std::io::stdout().flush();
-        let mut line = String::new();
-        match std::io::stdin().read_line(&mut line) {
-            Ok(1..) => {}
-            _ => break,
-        }
+        let Some(line) = lines.next(if pending.is_empty() { "> " } else { ">> " }) else { break };
         pending.push_str(&line);
         let as_expression = format!("return {}", pending.trim_end());
         let environment = Value::table(state.globals);
@@ -261,6 +256,42 @@ fn read_lines(state: &mut State) {
         run_chunk(state, source.as_bytes(), "=stdin", &[]);
     }
     println!();
+}
+
+/// The lines that somebody types, with a line editor on a terminal.
+enum Lines {
+    Typed(Box<rustyline::DefaultEditor>),
+    Plain,
+}
+
+impl Lines {
+    fn new() -> Lines {
+        let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let editor = is_terminal.then(rustyline::DefaultEditor::new);
+        match editor {
+            Some(Ok(editor)) => Lines::Typed(Box::new(editor)),
+            // Without an editor one can still type.
+            _ => Lines::Plain,
+        }
+    }
+    /// The next line with its end; `None` at the end of all.
+    fn next(&mut self, prompt: &str) -> Option<String> {
+        match self {
+            Lines::Typed(editor) => {
+                let line = editor.readline(prompt).ok()?;
+                // A history that is full is no reason to stop.
+                let _ = editor.add_history_entry(&line);
+                Some(line + "\n")
+            }
+            Lines::Plain => {
+                print!("{prompt}");
+                // A prompt that can't be shown is no reason to stop.
+                let _ = std::io::stdout().flush();
+                let mut line = String::new();
+                matches!(std::io::stdin().read_line(&mut line), Ok(1..)).then_some(line)
+            }
+        }
+    }
 }
 
 /// The global `arg`: the program's name at 0, its arguments from 1 on, what stands before it below.

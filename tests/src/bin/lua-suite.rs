@@ -84,7 +84,8 @@ fn main() -> ExitCode {
             println!("excluded: {}: {reason}", file.name);
         }
         for part in file.without {
-            println!("excluded: {}, lines {} to {}: {}", file.name, part.first, part.last, part.reason);
+            let mode = part.mode.map_or_else(String::new, |mode| format!(" in mode {mode}"));
+            println!("excluded: {}, lines {} to {}{mode}: {}", file.name, part.first, part.last, part.reason);
         }
     }
     let sum = |column: usize| -> f64 {

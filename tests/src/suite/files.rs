@@ -20,6 +20,8 @@ pub struct Part {
     pub last: usize,
     /// How the first line begins, so that another version of the file is noticed.
     pub begins: &'static str,
+    /// The one mode in which they are left out; all of them unless told.
+    pub mode: Option<&'static str>,
     /// Why.
     pub reason: &'static str,
 }
@@ -36,13 +38,13 @@ pub struct File {
 }
 
 impl File {
-    /// The file's text without the lines that are left out; the others keep their numbers.
+    /// The file's text without the lines that are left out in a mode; the others keep their numbers.
     ///
     /// # Errors
     /// When a part is not where it was.
-    pub fn reduced(&self, source: &[u8]) -> Result<Vec<u8>, String> {
+    pub fn reduced(&self, source: &[u8], mode: &str) -> Result<Vec<u8>, String> {
         let mut lines: Vec<&[u8]> = source.split(|byte| *byte == b'\n').collect();
-        for part in self.without {
+        for part in self.without.iter().filter(|part| part.mode.is_none_or(|only| only == mode)) {
             let begins =
                 lines.get(part.first - 1).is_some_and(|line| line.starts_with(part.begins.as_bytes()));
             if !begins || part.last > lines.len() || part.last < part.first {
@@ -69,10 +71,20 @@ const fn excluded(name: &'static str, reason: &'static str) -> File {
 const BIG: &str =
     "local f = coroutine.wrap(assert(loadfile('big.lua'))) assert(f() == 'b') assert(f() == 'a')";
 
+/// An object is to live as long as a variable that nobody reads any more. The manual (2.5) promises that only of what may still be
+/// accessed, and compiled code keeps no more than that: with collections at every turn, the object is finalized before its finalizer is set.
+const UNREAD_VARIABLE: Part = Part {
+    first: 445,
+    last: 454,
+    begins: "local u = setmetatable({}, {__gc = true})",
+    mode: Some("nursery"),
+    reason: "expects a variable that is not read any more to keep its object",
+};
+
 /// All files, in the order in which `all.lua` runs them; then the others.
 pub const FILES: &[File] = &[
     excluded("main.lua", "the stand-alone interpreter's own command-line tests"),
-    file("gc.lua"),
+    File { name: "gc.lua", run: Run::Program, without: &[UNREAD_VARIABLE] },
     file("db.lua"),
     file("calls.lua"),
     file("strings.lua"),

@@ -118,7 +118,10 @@ impl Setup<'_> {
         copy_folder(self.folder, &to)?;
         if !file.without.is_empty() {
             let path = to.join(file.name);
-            std::fs::write(&path, file.reduced(&std::fs::read(&path)?).map_err(std::io::Error::other)?)?;
+            std::fs::write(
+                &path,
+                file.reduced(&std::fs::read(&path)?, mode.name).map_err(std::io::Error::other)?,
+            )?;
         }
         Ok(to)
     }
