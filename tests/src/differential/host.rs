@@ -127,7 +127,11 @@ impl Host {
         let ending = match result {
             _ if state.is_out_of_steps() => Ending::OutOfSteps,
             Ok(_) => Ending::Returned,
-            Err(Throw) => Ending::Failed(describe(&mut state)),
+            Err(Throw) => {
+                // As a protected call does: what is still to be closed may fail in its turn.
+                state.close_pending(0);
+                Ending::Failed(describe(&mut state))
+            }
         };
         let output = String::from_utf8_lossy(&state.output).into_owned();
         Ok(Ran { output, ending, rejections: rejections(&mut state) })
