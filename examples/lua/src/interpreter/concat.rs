@@ -9,10 +9,8 @@ use crate::metamethod::Event;
 use crate::number;
 use crate::object::LuaString;
 use crate::state::{State, Throw};
+use crate::string::MAXIMUM_LENGTH;
 use crate::value::{Tag, Value};
-
-/// Longest string that can be made.
-const MAXIMUM_LENGTH: usize = u32::MAX as usize - 64;
 
 #[inline(always)]
 fn is_text(value: Value) -> bool {
