@@ -21,6 +21,16 @@ pub enum Decision {
     Refused(Refusal),
 }
 
+impl Decision {
+    /// What was decided, from the planner's answer.
+    pub fn of(planned: &Result<(u64, UnitProfile), Refusal>) -> Decision {
+        match planned {
+            Ok((serial, _)) => Decision::Planned(*serial),
+            Err(refusal) => Decision::Refused(*refusal),
+        }
+    }
+}
+
 /// Why a request leads to no compile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Refusal {

@@ -40,6 +40,21 @@ pub enum Step {
     Broken(event::Broken),
 }
 
+impl Step {
+    /// Tells the planner, as the service did. Requests are for the caller to ask.
+    pub fn tell(&self, planner: &mut Planner) {
+        match self {
+            Step::Log(columns) => {
+                // A batch that made no sense when it was recorded makes none now.
+                let _ = columns.records().and_then(|records| planner.log(&records));
+            }
+            Step::Failed(guess) => planner.failed(*guess),
+            Step::Broken(event::Broken { unit, recipe }) => planner.broken(*unit, *recipe),
+            Step::Request(_) => {}
+        }
+    }
+}
+
 /// Why a recording can't be replayed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
@@ -95,43 +110,32 @@ pub fn plan(recording: &Recording, config: &Config) -> Plan {
     let mut plan = Plan { jobs: Vec::new(), differences: Vec::new() };
     let never: Arc<AtomicBool> = Arc::default();
     for (position, step) in recording.steps.iter().enumerate() {
-        match step {
-            Step::Log(columns) => {
-                // A batch that made no sense when it was recorded makes none now.
-                let _ = columns.records().and_then(|records| planner.log(&records));
-            }
-            Step::Failed(guess) => planner.failed(*guess),
-            Step::Broken(event::Broken { unit, recipe }) => planner.broken(*unit, *recipe),
-            Step::Request(request) => {
-                let planned = match (&request.decision, recording.units.get(&request.unit)) {
-                    // Whether the service was about to stop is nothing that it knew from what is recorded.
-                    (Decision::Refused(crate::plan::Refusal::Stopping), _) => continue,
-                    (_, None) => Err(crate::plan::Refusal::UnknownUnit),
-                    (_, Some(_)) => planner.request(request.unit, request.entry, request.knowledge),
-                };
-                let decision = match &planned {
-                    Ok((serial, _)) => Decision::Planned(*serial),
-                    Err(refusal) => Decision::Refused(*refusal),
-                };
-                if decision != request.decision {
-                    plan.differences.push(Difference::Decision {
-                        position,
-                        unit: recording.unit_name(request.unit),
-                        entry: request.entry,
-                        recorded: request.decision,
-                        replayed: decision,
-                    });
-                }
-                if let (Ok((serial, profile)), Some(unit)) = (planned, recording.units.get(&request.unit)) {
-                    plan.jobs.push(Job {
-                        unit: unit.clone(),
-                        entry: request.entry,
-                        profile,
-                        serial,
-                        cancelled: never.clone(),
-                    });
-                }
-            }
+        step.tell(&mut planner);
+        let Step::Request(request) = step else { continue };
+        let planned = match (&request.decision, recording.units.get(&request.unit)) {
+            // Whether the service was about to stop is nothing that it knew from what is recorded.
+            (Decision::Refused(crate::plan::Refusal::Stopping), _) => continue,
+            (_, None) => Err(crate::plan::Refusal::UnknownUnit),
+            (_, Some(_)) => planner.request(request.unit, request.entry, request.knowledge),
+        };
+        let decision = Decision::of(&planned);
+        if decision != request.decision {
+            plan.differences.push(Difference::Decision {
+                position,
+                unit: recording.unit_name(request.unit),
+                entry: request.entry,
+                recorded: request.decision,
+                replayed: decision,
+            });
+        }
+        if let (Ok((serial, profile)), Some(unit)) = (planned, recording.units.get(&request.unit)) {
+            plan.jobs.push(Job {
+                unit: unit.clone(),
+                entry: request.entry,
+                profile,
+                serial,
+                cancelled: never.clone(),
+            });
         }
     }
     plan

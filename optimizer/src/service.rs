@@ -609,10 +609,7 @@ impl Worker {
             Some(_) if self.stopping.is_some() => Err(Refusal::Stopping),
             Some(_) => self.planner.request(index, entry, knowledge),
         };
-        let decision = match &planned {
-            Ok((serial, _)) => Decision::Planned(*serial),
-            Err(refusal) => Decision::Refused(*refusal),
-        };
+        let decision = Decision::of(&planned);
         self.record(|| Event::Request(event::Request { unit: index, entry, knowledge, decision }));
         let (Some(unit), Ok((serial, profile))) = (unit, planned) else { return };
         self.running += 1;

@@ -171,6 +171,13 @@ fn command_with_signals(command: &Path) -> Command {
     process
 }
 
+/// Has a command start without the settings of this process.
+pub fn remove_settings(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
+        command.env_remove(name);
+    }
+}
+
 /// Runs a command with arguments in a mode, in a folder if one is given, for at most `limit`.
 pub fn run_with(
     command: &Path,
@@ -180,9 +187,7 @@ pub fn run_with(
     limit: Duration,
 ) -> std::io::Result<Ran> {
     let mut process = command_with_signals(command);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
-        process.env_remove(name);
-    }
+    remove_settings(&mut process);
     process.args(mode.arguments).args(arguments).envs(mode.settings.iter().copied());
     if let Some(folder) = folder {
         process.current_dir(folder);

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use surmise_tests::remove_settings;
 
 /// A folder that is gone with its name.
 struct Folder(PathBuf);
@@ -56,9 +57,7 @@ fn the_walk_through_a_recording() {
     assert!(commands.len() >= 8, "the document has lost its commands");
     for (command, expected) in commands {
         let mut shell = Command::new("sh");
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
-            shell.env_remove(name);
-        }
+        remove_settings(&mut shell);
         let output = shell.arg("-c").arg(&command).current_dir(&folder.0).env("PATH", &path).output();
         let output = output.expect("there is a shell");
         let (text, errors) =

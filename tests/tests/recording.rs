@@ -9,7 +9,7 @@ use surmise::record::codec::{CHUNK_HEADER, chunk, encode, put_record, read_chunk
 use surmise::record::{Event, Reader};
 use surmise::replay::{Recording, World, compile_all, plan, replay};
 use surmise_tests::corpus::{PROGRAMS, describe, files, read};
-use surmise_tests::programs;
+use surmise_tests::{programs, remove_settings};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_lua-under-test");
 
@@ -32,9 +32,7 @@ impl Drop for Scratch {
 
 fn run(program: &Path, settings: &[(&str, &Path)], arguments: &[&str]) -> String {
     let mut command = Command::new(COMMAND);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SURMISE_")) {
-        command.env_remove(name);
-    }
+    remove_settings(&mut command);
     let output =
         command.arg(program).args(arguments).envs(settings.iter().copied()).output().expect("lua runs");
     assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));

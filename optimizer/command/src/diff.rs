@@ -50,7 +50,7 @@ fn recorded(recording: &Recording) -> Sides {
         if let Some(compile) = recording.compiles.get(&planned.serial) {
             side.add(compile);
         }
-        side.deopts += recording.deopts.iter().filter(|deopt| deopt.serial == planned.serial).count();
+        side.deopts += recording.deopts_of(planned.serial);
     }
     sides
 }

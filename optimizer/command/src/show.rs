@@ -58,7 +58,7 @@ fn line(recording: &Recording, planned: Planned) -> Line {
         guards: figure(|compile| compile.guards),
         generic: figure(|compile| compile.generic),
         code_bytes: figure(|compile| compile.result.as_ref().map_or(0, |candidate| candidate.code_bytes)),
-        deopts: recording.deopts.iter().filter(|deopt| deopt.serial == planned.serial).count(),
+        deopts: recording.deopts_of(planned.serial),
         fate: fate(recording, planned.serial),
     }
 }

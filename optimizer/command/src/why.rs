@@ -21,32 +21,23 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
     let mut planner = Planner::new(None);
     let mut events = Vec::new();
     let mut requests = 0;
+    let failed = stats::guards_that_failed(recording);
     for step in &recording.steps {
+        step.tell(&mut planner);
         match step {
-            Step::Log(columns) => {
-                let _ = columns.records().and_then(|records| planner.log(&records));
-            }
-            Step::Failed(guess) => {
-                planner.failed(*guess);
-                if guess.unit == unit {
-                    events.push(format!(
-                        "the guess {} at {} failed {} times: all candidates that were made from the same knowledge are thrown away, \
-                         and the unit is learnt again",
-                        guess.reason, guess.pc, guess.failures
-                    ));
-                }
-            }
-            Step::Broken(broken) => {
-                planner.broken(broken.unit, broken.recipe);
-                if broken.unit == unit {
-                    let class = recording.header.language.recipes.get(broken.recipe.class as usize);
-                    events.push(format!(
-                        "the assumption {} {} {} has broken: its candidates are thrown away, and the unit is learnt again",
-                        class.map_or("?", |class| &class.name),
-                        broken.recipe.words[0],
-                        broken.recipe.words[1]
-                    ));
-                }
+            Step::Failed(guess) if guess.unit == unit => events.push(format!(
+                "the guess {} at {} failed {} times: all candidates that were made from the same knowledge are thrown away, \
+                 and the unit is learnt again",
+                guess.reason, guess.pc, guess.failures
+            )),
+            Step::Broken(broken) if broken.unit == unit => {
+                let class = recording.header.language.recipes.get(broken.recipe.class as usize);
+                events.push(format!(
+                    "the assumption {} {} {} has broken: its candidates are thrown away, and the unit is learnt again",
+                    class.map_or("?", |class| &class.name),
+                    broken.recipe.words[0],
+                    broken.recipe.words[1]
+                ));
             }
             Step::Request(request) if request.unit == unit => {
                 requests += 1;
@@ -68,12 +59,12 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                     }
                 });
                 let Decision::Planned(serial) = request.decision else { continue };
-                let left = stats::guards_that_failed(recording).into_iter().filter(|f| f.candidate == serial);
+                let left = failed.iter().filter(|failed| failed.candidate == serial);
                 events.extend(left.map(|failed| {
                     format!("  it was left {} times: {} in {}", failed.count, failed.reason, failed.unit)
                 }));
             }
-            Step::Request(_) => {}
+            Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) => {}
         }
     }
     let profile = planner.profile().unit(unit).cloned();

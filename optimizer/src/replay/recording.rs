@@ -159,6 +159,10 @@ impl Recording {
     pub fn fates_of(&self, serial: u64) -> impl Iterator<Item = Fate> + '_ {
         self.fates.iter().filter(move |happened| happened.serial == serial).map(|happened| happened.fate)
     }
+    /// How often frames left a candidate.
+    pub fn deopts_of(&self, serial: u64) -> usize {
+        self.deopts.iter().filter(|deopt| deopt.serial == serial).count()
+    }
     /// How many events of the log there are.
     pub fn logged_records(&self) -> usize {
         self.steps.iter().map(|step| if let Step::Log(columns) = step { columns.len() } else { 0 }).sum()
