@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::lower::{LowerSettings, Target};
-use crate::passes::{self, Environment, Fuel};
+use crate::passes::{self, Environment, Fuel, Pipeline};
 use crate::profile::UnitProfile;
 use crate::unit::UnitSource;
 use std::fmt::Write as _;
@@ -244,6 +244,7 @@ impl<'a> Attempt<'a> {
     /// The first so many steps of the pipeline.
     fn passes(&mut self, function: &mut Function, steps: usize) -> Result<(), Rejection> {
         let mut fuel = Fuel::new(self.config.fuel_of(self.job.serial));
+        let mut pipeline = Pipeline::default();
         let mut last = self.text(function);
         for (step, &(name, _)) in passes::PIPELINE.iter().enumerate().take(steps) {
             if self.config.disabled_passes.iter().any(|disabled| disabled == name) {
@@ -254,7 +255,9 @@ impl<'a> Attempt<'a> {
             }
             let mut environment =
                 Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
-            (passes::pass(name).run)(function, &mut environment);
+            if !pipeline.step(name, function, &mut environment) {
+                continue;
+            }
             self.mark(step, function);
             if self.story.is_some() {
                 let text = self.text(function);

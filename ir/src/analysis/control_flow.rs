@@ -1,14 +1,12 @@
 //! The control-flow graph: successors, predecessors and orders of the blocks.
 //!
-//! [`ControlFlow`] is itself a graph in petgraph's sense (`&ControlFlow` implements its graph traits), so petgraph's walks and
-//! algorithms run on it without a copy.
+//! Passes compute it again and again, so it is made in one walk over arrays. In tests it is a graph in petgraph's sense, whose
+//! answers it is held against.
 
+use super::BitSet;
 use crate::entity::Block;
 use crate::function::Function;
-use cranelift_entity::{EntityRef, SecondaryMap};
-use petgraph::visit::{
-    DfsPostOrder, GraphBase, IntoNeighbors, NodeCount, NodeIndexable, VisitMap, Visitable,
-};
+use cranelift_entity::SecondaryMap;
 use smallvec::SmallVec;
 
 /// Blocks, without repetition: a branch with both ways to one block counts once.
@@ -29,42 +27,64 @@ pub struct ControlFlow {
 impl ControlFlow {
     /// The graph of a function's layout. Only blocks of the layout that can be reached have predecessors or an order.
     pub fn new(function: &Function) -> ControlFlow {
+        let count = function.blocks.len();
         let mut graph = ControlFlow {
             entry: function.layout.first().copied(),
-            block_count: function.blocks.len(),
-            successors: SecondaryMap::with_capacity(function.blocks.len()),
-            predecessors: SecondaryMap::with_capacity(function.blocks.len()),
+            block_count: count,
+            successors: SecondaryMap::new(),
+            predecessors: SecondaryMap::new(),
             post_order: Vec::with_capacity(function.layout.len()),
             order: SecondaryMap::with_default(u32::MAX),
         };
+        graph.successors.resize(count);
+        graph.predecessors.resize(count);
+        graph.order.resize(count);
         for &block in &function.layout {
+            let successors = &mut graph.successors[block];
             for successor in function.successors(block) {
-                if function.blocks.is_valid(successor) && !graph.successors[block].contains(&successor) {
-                    graph.successors[block].push(successor);
+                if function.blocks.is_valid(successor) && !successors.contains(&successor) {
+                    successors.push(successor);
                 }
             }
         }
-        if let Some(entry) = graph.entry {
-            let mut walk = DfsPostOrder::new(&graph, entry);
-            let mut post_order = Vec::with_capacity(function.layout.len());
-            while let Some(block) = walk.next(&graph) {
-                post_order.push(block);
-            }
-            graph.post_order = post_order;
-        }
-        for position in 0..graph.post_order.len() {
-            let block = graph.post_order[graph.post_order.len() - 1 - position];
-            graph.order[block] = position as u32;
-            for successor in graph.successors[block].clone() {
-                graph.predecessors[successor].push(block);
-            }
-        }
+        graph.walk();
         graph
+    }
+
+    /// Puts the blocks that can be reached in order, and finds their predecessors.
+    fn walk(&mut self) {
+        let Some(entry) = self.entry else { return };
+        let mut found: BitSet<Block> = BitSet::with_capacity(self.block_count);
+        found.insert(entry);
+        // Each with the number of its successors that are still to be looked at, the last of them first.
+        let mut path = vec![(entry, self.successors[entry].len())];
+        while let Some((block, left)) = path.last_mut() {
+            if *left == 0 {
+                self.post_order.push(*block);
+                path.pop();
+                continue;
+            }
+            *left -= 1;
+            let successor = self.successors[*block][*left];
+            if found.insert(successor) {
+                path.push((successor, self.successors[successor].len()));
+            }
+        }
+        for (position, &block) in self.post_order.iter().rev().enumerate() {
+            self.order[block] = position as u32;
+            for &successor in &self.successors[block] {
+                self.predecessors[successor].push(block);
+            }
+        }
     }
 
     /// The entry block, if the function has any block.
     pub fn entry(&self) -> Option<Block> {
         self.entry
+    }
+    /// A number above those of all blocks.
+    pub fn block_bound(&self) -> usize {
+        self.block_count
     }
     /// The blocks that may follow a block, each once.
     pub fn successors(&self, block: Block) -> &[Block] {
@@ -93,56 +113,5 @@ impl ControlFlow {
     /// Whether the edge goes back in the reverse post-order: in a loop, to its header.
     pub fn is_retreating(&self, from: Block, to: Block) -> bool {
         self.order[to] <= self.order[from]
-    }
-}
-
-/// petgraph's set of visited blocks.
-#[derive(Clone, Debug, Default)]
-pub struct VisitedBlocks(super::BitSet<Block>);
-
-impl VisitMap<Block> for VisitedBlocks {
-    fn visit(&mut self, block: Block) -> bool {
-        self.0.insert(block)
-    }
-    fn is_visited(&self, block: &Block) -> bool {
-        self.0.contains(*block)
-    }
-    fn unvisit(&mut self, block: Block) -> bool {
-        self.0.remove(block)
-    }
-}
-impl GraphBase for ControlFlow {
-    type EdgeId = (Block, Block);
-    type NodeId = Block;
-}
-impl<'a> IntoNeighbors for &'a ControlFlow {
-    type Neighbors = std::iter::Copied<std::slice::Iter<'a, Block>>;
-    fn neighbors(self, block: Block) -> Self::Neighbors {
-        self.successors[block].iter().copied()
-    }
-}
-impl Visitable for ControlFlow {
-    type Map = VisitedBlocks;
-    fn visit_map(&self) -> VisitedBlocks {
-        VisitedBlocks::default()
-    }
-    fn reset_map(&self, map: &mut VisitedBlocks) {
-        map.0.clear();
-    }
-}
-impl NodeCount for ControlFlow {
-    fn node_count(&self) -> usize {
-        self.block_count
-    }
-}
-impl NodeIndexable for ControlFlow {
-    fn node_bound(&self) -> usize {
-        self.block_count
-    }
-    fn to_index(&self, block: Block) -> usize {
-        block.index()
-    }
-    fn from_index(&self, index: usize) -> Block {
-        Block::new(index)
     }
 }

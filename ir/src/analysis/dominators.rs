@@ -1,13 +1,50 @@
 //! The dominator tree.
 //!
-//! petgraph computes the immediate dominators (Cooper, Harvey, Kennedy: "A Simple, Fast Dominance Algorithm"); numbering the
-//! tree on the way in and out of each node answers "does a dominate b" with two comparisons.
+//! The immediate dominators are found as in Cooper, Harvey, Kennedy: "A Simple, Fast Dominance Algorithm", on positions in the
+//! reverse post-order; numbering the tree on the way in and out of each node answers "does a dominate b" with two comparisons.
 
 use super::ControlFlow;
 use crate::entity::Block;
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 use smallvec::SmallVec;
+
+/// By position in the reverse post-order: the position of the immediate dominator (of the first block: its own).
+fn immediate_dominators(graph: &ControlFlow) -> Vec<usize> {
+    const UNKNOWN: usize = usize::MAX;
+    let mut found = vec![UNKNOWN; graph.post_order().len()];
+    found[0] = 0;
+    // A second round only confirms the first, but where loops have several ways in.
+    loop {
+        let mut changed = false;
+        for (position, block) in graph.reverse_post_order().enumerate().skip(1) {
+            let mut dominator = UNKNOWN;
+            for &predecessor in graph.predecessors(block) {
+                let mut other = graph.order(predecessor).expect("predecessors can be reached") as usize;
+                if found[other] == UNKNOWN {
+                    continue;
+                }
+                if dominator == UNKNOWN {
+                    dominator = other;
+                }
+                while dominator != other {
+                    if dominator > other {
+                        dominator = found[dominator];
+                    } else {
+                        other = found[other];
+                    }
+                }
+            }
+            if found[position] != dominator {
+                found[position] = dominator;
+                changed = true;
+            }
+        }
+        if !changed {
+            return found;
+        }
+    }
+}
 
 /// The dominator tree of a function.
 #[derive(Clone, Debug)]
@@ -22,19 +59,23 @@ pub struct Dominators {
 impl Dominators {
     /// The dominator tree of a control-flow graph.
     pub fn new(graph: &ControlFlow) -> Dominators {
+        let count = graph.post_order().len();
         let mut tree = Dominators {
             immediate: SecondaryMap::new(),
             children: SecondaryMap::new(),
             span: SecondaryMap::new(),
-            preorder: Vec::with_capacity(graph.post_order().len()),
+            preorder: Vec::with_capacity(count),
         };
         let Some(entry) = graph.entry() else { return tree };
-        let found = petgraph::algo::dominators::simple_fast(graph, entry);
-        for block in graph.reverse_post_order() {
-            if let Some(dominator) = found.immediate_dominator(block) {
-                tree.immediate[block] = dominator.into();
-                tree.children[dominator].push(block);
-            }
+        let blocks = graph.block_bound();
+        tree.immediate.resize(blocks);
+        tree.children.resize(blocks);
+        tree.span.resize(blocks);
+        let found = immediate_dominators(graph);
+        for (position, block) in graph.reverse_post_order().enumerate().skip(1) {
+            let dominator = graph.post_order()[count - 1 - found[position]];
+            tree.immediate[block] = dominator.into();
+            tree.children[dominator].push(block);
         }
         tree.number(entry);
         tree

@@ -6,7 +6,7 @@
 //!
 //! | module | what it answers |
 //! |---|---|
-//! | [`control_flow`] | successors, predecessors, post-order; a petgraph view of the blocks |
+//! | [`control_flow`] | successors, predecessors, post-order |
 //! | [`entry`] | what every activation does first |
 //! | [`dominators`] | the dominator tree, in constant time per question |
 //! | [`positions`] | where instructions and values stand, and which comes before which |
@@ -22,6 +22,8 @@ pub mod dominators;
 pub mod entry;
 pub mod liveness;
 pub mod loops;
+#[cfg(test)]
+mod petgraph_view;
 pub mod positions;
 pub mod preheader;
 pub mod registers;

@@ -3,9 +3,11 @@
 use super::*;
 use crate::analysis::preheader::ensure_preheader;
 use crate::entity::{Block, Inst, Value};
-use crate::function::Function;
+use crate::function::{BlockCall, Entry, Function, Immediate, InstData};
 use crate::language::{Encoding, Language};
+use crate::opcode::Opcode;
 use crate::text::parse_function;
+use smallvec::SmallVec;
 
 const NESTED: &str = r#"
 function "nested" call registers 2 {
@@ -62,6 +64,40 @@ fn orders_and_dominators() {
     );
     assert!(positions.defines_before(&function, &dominators, Value::from_u32(3), def(4)));
     assert!(!positions.defines_before(&function, &dominators, Value::from_u32(6), def(4)));
+}
+
+/// Against petgraph's walk and dominators, on graphs with loops of every form: each block's jumps are the bits of a number.
+#[test]
+fn orders_and_dominators_are_petgraphs() {
+    const BLOCKS: u32 = 7;
+    let mut numbers = 0x9e37_79b9_7f4a_7c15u64;
+    for _ in 0..2000 {
+        let mut function = Function::new("random", crate::entity::UnitId(0), Entry::Call, 0);
+        for _ in 0..BLOCKS {
+            function.add_block();
+        }
+        for number in 0..BLOCKS {
+            numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let bits = (numbers >> 33) as u32;
+            let target =
+                |bits: u32| BlockCall { block: block(1 + bits % (BLOCKS - 1)), args: SmallVec::new() };
+            let opcode = [Opcode::Return, Opcode::Jump, Opcode::Branch, Opcode::Branch][(bits & 3) as usize];
+            let mut data = InstData::new(opcode, &[], Immediate::None);
+            data.targets = (0..(bits & 3).min(2)).map(|way| target(bits >> (4 + 8 * way))).collect();
+            function.append(block(number), data, None);
+        }
+        let graph = ControlFlow::new(&function);
+        let mut walk = petgraph::visit::DfsPostOrder::new(&graph, function.entry_block());
+        let order: Vec<Block> = std::iter::from_fn(|| walk.next(&graph)).collect();
+        assert_eq!(graph.post_order(), order);
+        let (ours, theirs) = (
+            Dominators::new(&graph),
+            petgraph::algo::dominators::simple_fast(&graph, function.entry_block()),
+        );
+        for number in 0..BLOCKS {
+            assert_eq!(ours.immediate(block(number)), theirs.immediate_dominator(block(number)));
+        }
+    }
 }
 
 #[test]

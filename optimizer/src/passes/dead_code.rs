@@ -9,9 +9,10 @@
 use super::Environment;
 use super::edit::Replacements;
 use cranelift_entity::SecondaryMap;
+use smallvec::SmallVec;
 use surmise_ir::analysis::bit_set::BitSet;
-use surmise_ir::entity::{FrameStateId, Inst, Value};
-use surmise_ir::function::{Function, Immediate};
+use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
+use surmise_ir::function::{Function, Immediate, ValueDef};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::Language;
 use surmise_ir::opcode::{EffectClass, Opcode};
@@ -51,8 +52,9 @@ fn is_needed_for_itself(function: &Function, language: &Language, inst: Inst) ->
 
 /// Replaces the boxes of guesses' payloads by the guarded values where the payload is used for nothing else.
 fn drop_unneeded_guesses(function: &mut Function, environment: &mut Environment<'_>) -> bool {
-    let mut used_unboxed: BitSet<Value> = BitSet::new();
-    let mut boxes: SecondaryMap<Value, Vec<Value>> = SecondaryMap::new();
+    let mut used_unboxed: BitSet<Value> = BitSet::with_capacity(function.values.len());
+    let mut states: BitSet<FrameStateId> = BitSet::with_capacity(function.states.len());
+    let mut boxes: SecondaryMap<Value, SmallVec<[Value; 1]>> = SecondaryMap::new();
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
             let data = &function.insts[inst];
@@ -65,8 +67,11 @@ fn drop_unneeded_guesses(function: &mut Function, environment: &mut Environment<
                 }
             }
             for state in [data.state, data.after].into_iter().flatten() {
-                for value in function.state_values(state) {
-                    used_unboxed.insert(value);
+                for state in function.state_chain(state) {
+                    if !states.insert(state) {
+                        break;
+                    }
+                    used_unboxed.extend(function.states[state].values());
                 }
             }
         }
@@ -112,8 +117,8 @@ fn drop_unneeded_guesses(function: &mut Function, environment: &mut Environment<
 
 /// Removes instructions that nothing needs.
 fn sweep(function: &mut Function, language: &Language) {
-    let mut needed: BitSet<Inst> = BitSet::new();
-    let mut states: BitSet<FrameStateId> = BitSet::new();
+    let mut needed: BitSet<Inst> = BitSet::with_capacity(function.insts.len());
+    let mut states: BitSet<FrameStateId> = BitSet::with_capacity(function.states.len());
     let mut work: Vec<Inst> = Vec::new();
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
@@ -155,45 +160,49 @@ fn sweep(function: &mut Function, language: &Language) {
 
 /// Removes block parameters that nothing uses but other such parameters.
 fn remove_dead_params(function: &mut Function) {
-    let mut needed: BitSet<Value> = BitSet::new();
+    let mut needed: BitSet<Value> = BitSet::with_capacity(function.values.len());
+    let mut states: BitSet<FrameStateId> = BitSet::with_capacity(function.states.len());
     let mut work: Vec<Value> = Vec::new();
+    // The jumps to each block: terminators with positions of targets.
+    let mut jumps: SecondaryMap<Block, SmallVec<[(Inst, u32); 2]>> = SecondaryMap::new();
+    jumps.resize(function.blocks.len());
+    let is_param = |value: Value| matches!(function.values[value].def, ValueDef::Param(..));
+    let mut need = |value: Value, work: &mut Vec<Value>| {
+        if is_param(value) && needed.insert(value) {
+            work.push(value);
+        }
+    };
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
             let data = &function.insts[inst];
-            let states =
-                [data.state, data.after].into_iter().flatten().flat_map(|state| function.state_values(state));
-            work.extend(data.args.iter().copied().chain(states));
-        }
-    }
-    let mut incoming: SecondaryMap<Value, Vec<Value>> = SecondaryMap::new();
-    for &block in &function.layout {
-        let Some(inst) = function.terminator(block) else { continue };
-        for target in &function.insts[inst].targets {
-            for (&param, &arg) in function.blocks[target.block].params.iter().zip(&target.args) {
-                incoming[param].push(arg);
+            data.args.iter().for_each(|&value| need(value, &mut work));
+            for state in [data.state, data.after].into_iter().flatten() {
+                for state in function.state_chain(state) {
+                    if !states.insert(state) {
+                        break;
+                    }
+                    function.states[state].values().for_each(|value| need(value, &mut work));
+                }
+            }
+            for (index, target) in data.targets.iter().enumerate() {
+                jumps[target.block].push((inst, index as u32));
             }
         }
     }
     while let Some(value) = work.pop() {
-        if needed.insert(value) {
-            work.extend(incoming[value].iter().copied());
+        let ValueDef::Param(block, position) = function.values[value].def else { continue };
+        for &(inst, index) in &jumps[block] {
+            need(function.insts[inst].targets[index as usize].args[position as usize], &mut work);
         }
     }
-    let mut terminators: Vec<Inst> =
-        function.layout.iter().filter_map(|&block| function.terminator(block)).collect();
-    terminators.dedup();
     for block in function.layout.clone() {
         for position in (0..function.blocks[block].params.len()).rev() {
             if needed.contains(function.blocks[block].params[position]) {
                 continue;
             }
             function.remove_param(block, position);
-            for &inst in &terminators {
-                for target in &mut function.insts[inst].targets {
-                    if target.block == block {
-                        target.args.remove(position);
-                    }
-                }
+            for &(inst, index) in &jumps[block] {
+                function.insts[inst].targets[index as usize].args.remove(position);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Small changes that several passes make.
 
+use cranelift_entity::SecondaryMap;
+use cranelift_entity::packed_option::PackedOption;
 use rustc_hash::FxHashMap;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::analysis::preheader::ensure_preheader;
@@ -12,7 +14,7 @@ use surmise_ir::opcode::Opcode;
 /// Values that are to be replaced by others, everywhere.
 #[derive(Default)]
 pub struct Replacements {
-    map: FxHashMap<Value, Value>,
+    by: SecondaryMap<Value, PackedOption<Value>>,
 }
 
 impl Replacements {
@@ -20,22 +22,22 @@ impl Replacements {
     pub fn replace(&mut self, old: Value, new: Value) {
         let new = self.resolve(new);
         debug_assert_ne!(old, new, "a value can't replace itself");
-        self.map.insert(old, new);
+        self.by[old] = new.into();
     }
     /// What a value is replaced by, or itself.
     pub fn resolve(&self, mut value: Value) -> Value {
-        while let Some(&next) = self.map.get(&value) {
+        while let Some(next) = self.by.get(value).and_then(|next| next.expand()) {
             value = next;
         }
         value
     }
     /// Whether nothing is to be replaced.
     pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.by.is_empty()
     }
     /// Replaces, in all instructions of all blocks and in all states.
     pub fn apply(&self, function: &mut Function) {
-        if self.map.is_empty() {
+        if self.is_empty() {
             return;
         }
         for data in function.insts.values_mut() {
@@ -153,24 +155,16 @@ pub fn pass_single_ways(function: &mut Function) {
     replacements.apply(function);
 }
 
-/// Gives every loop a block of its own before its header.
-pub fn make_preheaders(function: &mut Function) {
+/// Gives every loop a block of its own before its header. Returns what was computed for it, as it is now.
+pub fn make_preheaders(function: &mut Function) -> (ControlFlow, Dominators, LoopForest) {
     loop {
         let flow = ControlFlow::new(function);
         let dominators = Dominators::new(&flow);
         let forest = LoopForest::new(&flow, &dominators);
-        let mut made = false;
-        for id in forest.loops.keys() {
-            if forest.loops[id].header == function.entry_block() {
-                continue;
-            }
-            made = ensure_preheader(function, &flow, &forest, id).1;
-            if made {
-                break;
-            }
-        }
-        if !made {
-            return;
+        let entry = function.entry_block();
+        let mut loops = forest.loops.iter().filter(|(_, info)| info.header != entry);
+        if !loops.any(|(id, _)| ensure_preheader(function, &flow, &forest, id).1) {
+            return (flow, dominators, forest);
         }
     }
 }

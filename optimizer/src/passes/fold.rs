@@ -10,6 +10,7 @@
 
 use super::Environment;
 use super::edit::{self, ProofReplacements, Replacements};
+use smallvec::SmallVec;
 use surmise_ir::entity::{Block, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData};
 use surmise_ir::guard::GuardReason;
@@ -86,9 +87,7 @@ fn fold_block(
     let mut kept = Vec::with_capacity(insts.len());
     for inst in insts {
         if !replacements.is_empty() {
-            let mut data = function.insts[inst].clone();
-            data.map_operands(|value| replacements.resolve(value));
-            function.insts[inst] = data;
+            function.insts[inst].map_operands(|value| replacements.resolve(value));
         }
         let Some(folded) = fold(function, environment.language, inst) else {
             kept.push(inst);
@@ -178,7 +177,7 @@ fn boxed(function: &Function, value: Value) -> Option<(surmise_ir::entity::KindI
 fn fold(function: &Function, language: &Language, inst: Inst) -> Option<Folded> {
     let data = &function.insts[inst];
     if data.opcode.effect() == EffectClass::Pure && data.result.is_some() && !data.args.is_empty() {
-        let constants: Option<Vec<Constant>> =
+        let constants: Option<SmallVec<[Constant; 3]>> =
             data.args.iter().map(|&arg| constant_of(function, arg)).collect();
         if let Some(constant) =
             constants.and_then(|args| semantics::evaluate_pure(data.opcode, data.immediate, &args))

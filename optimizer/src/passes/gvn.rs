@@ -7,6 +7,7 @@ use super::Environment;
 use super::edit::{ProofReplacements, Replacements};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::collections::hash_map::Entry;
 use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, Inst, KindId, Value};
 use surmise_ir::function::{Function, Immediate};
@@ -81,54 +82,41 @@ fn is_commutative(opcode: Opcode) -> bool {
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
     let flow = ControlFlow::new(function);
     let dominators = Dominators::new(&flow);
-    let mut known: FxHashMap<Key, Inst> = FxHashMap::default();
+    // The newest of its kind, with its block. Dominators come first, and a block is met only after all that is below an earlier
+    // one: what does not dominate the present block dominates no later one either, and gives way.
+    let mut known: FxHashMap<Key, (Block, Inst)> = FxHashMap::default();
     let mut replacements = Replacements::default();
     let mut proofs = ProofReplacements::default();
-    let mut undo: Vec<Key> = Vec::new();
-    enum Step {
-        Enter(Block),
-        Leave(usize),
-    }
-    let mut steps = vec![Step::Enter(function.entry_block())];
-    while let Some(step) = steps.pop() {
-        let block = match step {
-            Step::Leave(mark) => {
-                for key in undo.drain(mark..) {
-                    known.remove(&key);
+    for &block in dominators.preorder() {
+        let mut insts = std::mem::take(&mut function.blocks[block].insts);
+        insts.retain(|&inst| {
+            let Some(key) = key(function, inst, &replacements) else { return true };
+            let earlier = match known.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert((block, inst));
+                    return true;
                 }
-                continue;
-            }
-            Step::Enter(block) => block,
-        };
-        steps.push(Step::Leave(undo.len()));
-        let insts = std::mem::take(&mut function.blocks[block].insts);
-        let mut kept = Vec::with_capacity(insts.len());
-        for inst in insts {
-            let Some(key) = key(function, inst, &replacements) else {
-                kept.push(inst);
-                continue;
+                Entry::Occupied(mut entry) => {
+                    let (from, earlier) = *entry.get();
+                    if !dominators.dominates(from, block) {
+                        entry.insert((block, inst));
+                        return true;
+                    }
+                    earlier
+                }
             };
-            match known.get(&key) {
-                Some(&earlier) if environment.fuel.step() => {
-                    if let (Some(old), Some(new)) =
-                        (function.insts[inst].result, function.insts[earlier].result)
-                    {
-                        replacements.replace(old, new);
-                    }
-                    if function.insts[inst].opcode.is_guard() {
-                        proofs.replace(inst, Some(earlier));
-                    }
-                }
-                Some(_) => kept.push(inst),
-                None => {
-                    known.insert(key.clone(), inst);
-                    undo.push(key);
-                    kept.push(inst);
-                }
+            if !environment.fuel.step() {
+                return true;
             }
-        }
-        function.blocks[block].insts = kept;
-        steps.extend(dominators.children(block).iter().rev().map(|&child| Step::Enter(child)));
+            if let (Some(old), Some(new)) = (function.insts[inst].result, function.insts[earlier].result) {
+                replacements.replace(old, new);
+            }
+            if function.insts[inst].opcode.is_guard() {
+                proofs.replace(inst, Some(earlier));
+            }
+            false
+        });
+        function.blocks[block].insts = insts;
     }
     replacements.apply(function);
     proofs.apply(function);

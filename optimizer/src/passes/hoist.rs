@@ -14,9 +14,9 @@ use super::edit;
 use super::memory::{Written, written};
 use super::unbox_params::{header_boxes, header_state};
 use rustc_hash::FxHashMap;
+use surmise_ir::analysis::Dominators;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::analysis::loops::{Loop, LoopForest};
-use surmise_ir::analysis::{ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::opcode::{EffectClass, Opcode};
@@ -24,10 +24,7 @@ use surmise_ir::types::Type;
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
-    edit::make_preheaders(function);
-    let flow = ControlFlow::new(function);
-    let dominators = Dominators::new(&flow);
-    let forest = LoopForest::new(&flow, &dominators);
+    let (_, dominators, forest) = edit::make_preheaders(function);
     // Inner loops come after the loops around them.
     for id in forest.loops.keys().rev() {
         hoist_from(function, environment, &forest, &dominators, id);

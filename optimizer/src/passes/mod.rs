@@ -153,22 +153,50 @@ pub const PIPELINE: &[(&str, &str)] = &[
 
 /// The pass with this name.
 pub fn pass(name: &str) -> &'static Pass {
-    PASSES.iter().find(|pass| pass.name == name).expect("the pipeline names passes of the table")
+    &PASSES[index_of(name)]
 }
 
-/// Runs the pipeline. `observe` is called after each pass with its name and whether it changed the function.
+fn index_of(name: &str) -> usize {
+    PASSES.iter().position(|pass| pass.name == name).expect("the pipeline names passes of the table")
+}
+
+/// Runs steps of the pipeline, and knows which of them have nothing to do.
+///
+/// A pass leaves nothing to do for itself: if nothing has changed a function since the pass ran last, it need not run again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pipeline {
+    /// How many runs have changed the function.
+    changes: u32,
+    /// By pass: what `changes` was behind its last run, plus one; zero before the first.
+    left_at: [u32; PASSES.len()],
+}
+
+impl Pipeline {
+    /// Runs a step if it may have something to do; tells whether it ran. What a pass changes it takes fuel for, but for new blocks.
+    pub fn step(&mut self, name: &str, function: &mut Function, environment: &mut Environment<'_>) -> bool {
+        let pass = index_of(name);
+        if self.left_at[pass] == self.changes + 1 {
+            return false;
+        }
+        let before = (environment.fuel.used, function.blocks.len());
+        (PASSES[pass].run)(function, environment);
+        self.changes += u32::from((environment.fuel.used, function.blocks.len()) != before);
+        self.left_at[pass] = self.changes + 1;
+        true
+    }
+}
+
+/// Runs the pipeline. `observe` is called after each pass that ran, with its name.
 pub fn run_pipeline(
     function: &mut Function,
     environment: &mut Environment<'_>,
     disabled: &[String],
     mut observe: impl FnMut(&'static str, &Function),
 ) {
+    let mut pipeline = Pipeline::default();
     for &(name, _) in PIPELINE {
-        let pass = pass(name);
-        if disabled.iter().any(|disabled| disabled == name) {
-            continue;
+        if !disabled.iter().any(|disabled| disabled == name) && pipeline.step(name, function, environment) {
+            observe(name, function);
         }
-        (pass.run)(function, environment);
-        observe(pass.name, function);
     }
 }

@@ -20,9 +20,11 @@
 
 use super::{Environment, edit};
 use crate::profile::{SiteProfile, UnitProfile};
+use cranelift_entity::SecondaryMap;
+use cranelift_entity::packed_option::PackedOption;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
-use surmise_ir::analysis::{ControlFlow, Dominators};
+use surmise_ir::analysis::{BitSet, ControlFlow, Dominators};
 use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::{BlockCall, Entry, Function, Immediate, InstData, ValueDef, Wanted};
@@ -57,9 +59,9 @@ fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fue
         fuel,
         function,
         flow: &flow,
-        renamed: FxHashMap::default(),
+        renamed: SecondaryMap::new(),
         undo: Vec::new(),
-        mapped_states: FxHashMap::default(),
+        mapped_states: BitSet::new(),
         out: Vec::new(),
         current: entry,
         tails: FxHashMap::default(),
@@ -95,11 +97,11 @@ struct Walk<'a, 'b> {
     function: &'b mut Function,
     flow: &'b ControlFlow,
     /// What a value is known as here.
-    renamed: FxHashMap<Value, Value>,
+    renamed: SecondaryMap<Value, PackedOption<Value>>,
     /// What to restore when the walk leaves a block's subtree.
-    undo: Vec<(Value, Option<Value>)>,
+    undo: Vec<(Value, PackedOption<Value>)>,
     /// States whose values have been renamed already.
-    mapped_states: FxHashMap<FrameStateId, ()>,
+    mapped_states: BitSet<FrameStateId>,
     /// The current block's new instructions.
     out: Vec<Inst>,
     /// The block that is being filled.
@@ -128,10 +130,17 @@ struct Plan<'a> {
 /// What stands for what in an inlined template.
 #[derive(Default)]
 struct TemplateCopy {
-    values: FxHashMap<Value, Value>,
+    values: SecondaryMap<Value, PackedOption<Value>>,
     blocks: FxHashMap<Block, Block>,
     /// What proves what comes next. Only a template's first block has guards.
     proofs: SmallVec<[Inst; 2]>,
+}
+
+impl TemplateCopy {
+    /// What stands for a value of the template.
+    fn value(&self, value: Value) -> Value {
+        self.values[value].expect("a template's values are defined before they are used")
+    }
 }
 
 /// Where a failing test goes.
@@ -141,6 +150,14 @@ enum Otherwise {
     Leave(FrameStateId),
     /// To the next case.
     GoTo(Block),
+}
+
+/// What a value is known as.
+fn known(renamed: &SecondaryMap<Value, PackedOption<Value>>, mut value: Value) -> Value {
+    while let Some(next) = renamed.get(value).and_then(|next| next.expand()) {
+        value = next;
+    }
+    value
 }
 
 impl<'a> Walk<'a, '_> {
@@ -153,34 +170,26 @@ impl<'a> Walk<'a, '_> {
         }
     }
     fn rename(&mut self, value: Value, known_as: Value) {
-        let old = self.renamed.insert(value, known_as);
+        let old = std::mem::replace(&mut self.renamed[value], known_as.into());
         self.undo.push((value, old));
     }
     fn undo_to(&mut self, mark: usize) {
-        while self.undo.len() > mark {
-            let (value, old) = self.undo.pop().expect("the mark is below");
-            match old {
-                Some(old) => self.renamed.insert(value, old),
-                None => self.renamed.remove(&value),
-            };
+        for (value, old) in self.undo.drain(mark..).rev() {
+            self.renamed[value] = old;
         }
     }
-    fn known(&self, mut value: Value) -> Value {
-        while let Some(&next) = self.renamed.get(&value) {
-            value = next;
-        }
-        value
+    fn known(&self, value: Value) -> Value {
+        known(&self.renamed, value)
     }
     fn map_state(&mut self, state: Option<FrameStateId>) {
         let mut next = state;
         while let Some(state) = next {
-            if self.mapped_states.insert(state, ()).is_some() {
+            if !self.mapped_states.insert(state) {
                 return;
             }
-            let mut data = self.function.states[state].clone();
-            data.map_values(|value| self.known(value));
+            let data = &mut self.function.states[state];
+            data.map_values(|value| known(&self.renamed, value));
             next = data.parent;
-            self.function.states[state] = data;
         }
     }
 
@@ -221,13 +230,21 @@ impl<'a> Walk<'a, '_> {
         for inst in std::mem::take(&mut self.function.blocks[block].insts) {
             self.map_state(self.function.insts[inst].state);
             self.map_state(self.function.insts[inst].after);
-            let mut data = self.function.insts[inst].clone();
-            data.map_operands(|value| self.known(value));
-            self.function.insts[inst] = data.clone();
+            let data = &mut self.function.insts[inst];
+            data.map_operands(|value| known(&self.renamed, value));
             let go_on = match data.opcode {
-                Opcode::Operation => self.operation(inst, data),
-                Opcode::CallGuest => self.call(inst, data),
-                Opcode::Poll => self.poll(inst, data, block),
+                Opcode::Operation => {
+                    let data = data.clone();
+                    self.operation(inst, data)
+                }
+                Opcode::CallGuest => {
+                    let data = data.clone();
+                    self.call(inst, data)
+                }
+                Opcode::Poll => {
+                    let state = data.state.expect("a poll has a state");
+                    self.poll(inst, state, block)
+                }
                 _ => {
                     self.out.push(inst);
                     true
@@ -245,9 +262,8 @@ impl<'a> Walk<'a, '_> {
 
     /// Keeps a poll; behind it, arguments (at the entry) or loop variables (at a loop's header) are guarded to be what they were
     /// seen to be.
-    fn poll(&mut self, inst: Inst, data: InstData, block: Block) -> bool {
+    fn poll(&mut self, inst: Inst, state: FrameStateId, block: Block) -> bool {
         self.out.push(inst);
-        let state = data.state.expect("a poll has a state");
         let resume = self.function.states[state].resume;
         if resume.when != When::Before || self.profile.is_refused(resume.pc, GuardReason::Argument) {
             return true;
@@ -417,9 +433,6 @@ impl<'a> Walk<'a, '_> {
         site: Option<&SiteProfile>,
     ) -> Option<Choice<'a>> {
         cases.iter().find_map(|case| {
-            if self.is_template_refused(case, pc) {
-                return None;
-            }
             let mut words = SmallVec::new();
             let mut fact = None;
             if case.variant.is_some() {
@@ -432,7 +445,8 @@ impl<'a> Walk<'a, '_> {
             }
             let is_refused = self.profile.is_refused(pc, GuardReason::Kind);
             let seen = |index| site.and_then(|site| site.operand_kind(index)).filter(|_| !is_refused);
-            self.fits(case, args, fact, seen).then_some(Choice { case, words })
+            let fits = self.fits(case, args, fact, seen) && !self.is_template_refused(case, pc);
+            fits.then_some(Choice { case, words })
         })
     }
     fn is_case_refused(&self, pc: Pc) -> bool {
@@ -449,12 +463,14 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether a guard of the case's own template has failed too often here: the next case, or the fallback, does without it.
     fn is_template_refused(&self, case: &Case, pc: Pc) -> bool {
-        case.template.insts.values().any(|data| match data.immediate {
-            Immediate::Reason(reason) | Immediate::KindReason(_, reason) => {
-                self.profile.is_refused(pc, reason)
-            }
-            _ => false,
-        })
+        let has_failed = !self.profile.failed.is_empty();
+        has_failed
+            && case.template.insts.values().any(|data| match data.immediate {
+                Immediate::Reason(reason) | Immediate::KindReason(_, reason) => {
+                    self.profile.is_refused(pc, reason)
+                }
+                _ => false,
+            })
     }
 
     /// Inlines a case. `args` are the operands; returns what the template returns.
@@ -487,7 +503,7 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
             };
-            copy.values.insert(params[index], value);
+            copy.values[params[index]] = value.into();
         }
         let mut params = params[case.operands.len()..].iter();
         for (&word_use, &word) in case.words.iter().zip(&choice.words) {
@@ -503,7 +519,7 @@ impl<'a> Walk<'a, '_> {
                 }
             };
             let &param = params.next().expect("a parameter for each word that is a value");
-            copy.values.insert(param, self.function.result(value));
+            copy.values[param] = self.function.result(value).into();
         }
         if template.layout.len() == 1 {
             return self.inline_block(template, entry, &mut copy, otherwise);
@@ -523,7 +539,7 @@ impl<'a> Walk<'a, '_> {
             self.function.blocks[made].cold = template.blocks[block].cold;
             for &param in &template.blocks[block].params {
                 let value = self.function.add_param(made, template.ty(param));
-                copy.values.insert(param, value);
+                copy.values[param] = value.into();
             }
             copy.blocks.insert(block, made);
         }
@@ -546,7 +562,7 @@ impl<'a> Walk<'a, '_> {
                 }
                 Some(data) => {
                     let mut data = data.clone();
-                    data.map_operands(|value| copy.values[&value]);
+                    data.map_operands(|value| copy.value(value));
                     for target in &mut data.targets {
                         target.block = copy.blocks[&target.block];
                     }
@@ -574,10 +590,10 @@ impl<'a> Walk<'a, '_> {
                     .args
                     .first()
                     .filter(|_| source.opcode == Opcode::Return)
-                    .map(|value| copy.values[value]);
+                    .map(|&value| copy.value(value));
             }
             let mut data = source.clone();
-            data.map_operands(|value| copy.values[&value]);
+            data.map_operands(|value| copy.value(value));
             if let Immediate::Slot(slot) = data.immediate {
                 let recipe = template.slots[slot];
                 data.immediate = Immediate::Slot(self.function.slot(recipe));
@@ -600,7 +616,7 @@ impl<'a> Walk<'a, '_> {
                 }
             };
             if let (Some(old), Some(new)) = (source.result, result) {
-                copy.values.insert(old, new);
+                copy.values[old] = new.into();
             }
         }
         None
@@ -780,7 +796,7 @@ impl<'a> Walk<'a, '_> {
         let mut state = self.function.states[after].clone();
         state.results = SmallVec::from_slice(&[value]);
         let state = self.function.states.push(state);
-        self.mapped_states.insert(state, ());
+        self.mapped_states.insert(state);
         self.guard_kind(value, kind, GuardReason::Result, state);
     }
 

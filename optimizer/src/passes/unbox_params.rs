@@ -9,7 +9,7 @@ use super::Environment;
 use super::edit::{self, Replacements};
 use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
-use surmise_ir::analysis::{ControlFlow, Dominators};
+use surmise_ir::analysis::{ControlFlow, Dominators, LoopForest};
 use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
@@ -42,8 +42,10 @@ impl Fact {
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
-    edit::make_preheaders(function);
-    guard_loop_entries(function, environment);
+    let (flow, dominators, forest) = edit::make_preheaders(function);
+    if !forest.loops.is_empty() {
+        guard_loop_entries(function, environment, &flow, &dominators, &forest);
+    }
     let facts = facts(function);
     let mut chosen: Vec<(Block, Value, KindId)> = Vec::new();
     let mut ran_out = false;
@@ -197,9 +199,13 @@ pub(super) fn header_state(function: &Function, header: Block) -> Option<FrameSt
 
 /// For parameters of loop headers that are a kind on all back-edges but not on the ways in from outside, and that the loop
 /// guards to be of that kind: guards them on the ways in.
-fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>) {
-    let flow = ControlFlow::new(function);
-    let dominators = Dominators::new(&flow);
+fn guard_loop_entries(
+    function: &mut Function,
+    environment: &mut Environment<'_>,
+    flow: &ControlFlow,
+    dominators: &Dominators,
+    forest: &LoopForest,
+) {
     // What each parameter is guarded to be, if the guard stands in its block's dominance region: any such guard will do.
     let mut guarded: FxHashMap<Value, (KindId, GuardReason, Option<Pc>)> = FxHashMap::default();
     for &block in &function.layout {
@@ -212,11 +218,11 @@ fn guard_loop_entries(function: &mut Function, environment: &mut Environment<'_>
         }
     }
     for header in function.layout.clone() {
-        let (inside, outside): (Vec<Block>, Vec<Block>) =
-            flow.predecessors(header).iter().copied().partition(|&from| dominators.dominates(header, from));
-        if inside.is_empty() || outside.is_empty() {
+        if forest.headed_by(header).is_none() {
             continue;
         }
+        let (inside, outside): (Vec<Block>, Vec<Block>) =
+            flow.predecessors(header).iter().copied().partition(|&from| dominators.dominates(header, from));
         let Some(state) = header_state(function, header) else { continue };
         for param in function.blocks[header].params.clone() {
             let Some(&(kind, reason, site)) = guarded.get(&param) else { continue };
