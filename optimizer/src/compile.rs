@@ -115,19 +115,12 @@ pub fn compile(
 ) -> Compiled {
     let start = Instant::now();
     let attempt = catch_unwind(AssertUnwindSafe(|| Attempt::new(job, language, config, asked).run(target)));
-    let mut compiled = attempt.unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "with no message".to_owned());
-        Compiled {
-            result: Err(Rejection::Panic(text)),
-            figures: Figures::default(),
-            story: None,
-            trail: Vec::new(),
-            lifted: None,
-        }
+    let mut compiled = attempt.unwrap_or_else(|panic| Compiled {
+        result: Err(Rejection::Panic(message(&*panic))),
+        figures: Figures::default(),
+        story: None,
+        trail: Vec::new(),
+        lifted: None,
     });
     compiled.figures.nanoseconds = nanoseconds(start.elapsed());
     compiled
@@ -143,6 +136,47 @@ pub fn text_behind(job: &Job, language: &Language, config: &Config, steps: usize
         Some(attempt.text(&function))
     }));
     attempt.ok().flatten()
+}
+
+/// The functions of a job: as lifted, then behind each pass that changed it, with the pass's position in the pipeline.
+///
+/// # Errors
+/// If the unit can't be lifted, or a pass panics.
+pub fn functions_behind(
+    job: &Job,
+    language: &Language,
+    config: &Config,
+) -> Result<(Function, Vec<(usize, Function)>), Rejection> {
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        let mut function = job.unit.lift(language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
+        check_size(function.inst_count())?;
+        let lifted = function.clone();
+        let mut versions: Vec<(usize, Function)> = Vec::new();
+        let attempt = Attempt::new(job, language, config, Asked::default());
+        let mut fuel = Fuel::new(config.fuel_of(job.serial));
+        let mut pipeline = Pipeline::default();
+        for (step, &(name, _)) in passes::PIPELINE.iter().enumerate() {
+            if attempt.pass(&mut pipeline, name, &mut function, &mut fuel)
+                && versions.last().map_or(&lifted, |(_, last)| last) != &function
+            {
+                versions.push((step, function.clone()));
+            }
+        }
+        Ok((lifted, versions))
+    }));
+    attempt.unwrap_or_else(|panic| Err(Rejection::Panic(message(&*panic))))
+}
+
+fn check_size(instructions: usize) -> Result<(), Rejection> {
+    let limit = config::INSTRUCTIONS_PER_UNIT;
+    if instructions > limit { Err(Rejection::TooLarge { instructions, limit }) } else { Ok(()) }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "with no message".to_owned())
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -197,10 +231,7 @@ impl<'a> Attempt<'a> {
             job.unit.lift(self.language, job.entry).map_err(|error| Rejection::Lift(error.0))?;
         function.name = format!("{} #{}", job.unit.name(), job.serial);
         self.figures.lifted = function.inst_count();
-        if self.figures.lifted > config::INSTRUCTIONS_PER_UNIT {
-            let limit = config::INSTRUCTIONS_PER_UNIT;
-            return Err(Rejection::TooLarge { instructions: self.figures.lifted, limit });
-        }
+        check_size(self.figures.lifted)?;
         self.verify("lift", &function, surmise_ir::verifier::Stage::Generic)?;
         self.tell("lifted", &self.text(&function));
         if self.trail.is_some() {
@@ -241,21 +272,23 @@ impl<'a> Attempt<'a> {
         Ok(lowered.image.into())
     }
 
+    /// A step of the pipeline. Returns whether anything ran.
+    fn pass(&self, pipeline: &mut Pipeline, name: &str, function: &mut Function, fuel: &mut Fuel) -> bool {
+        let mut environment = Environment { language: self.language, profile: &self.job.profile, fuel };
+        let is_on = !self.config.disabled_passes.iter().any(|disabled| disabled == name);
+        is_on && pipeline.step(name, function, &mut environment)
+    }
+
     /// The first so many steps of the pipeline.
     fn passes(&mut self, function: &mut Function, steps: usize) -> Result<(), Rejection> {
         let mut fuel = Fuel::new(self.config.fuel_of(self.job.serial));
         let mut pipeline = Pipeline::default();
         let mut last = self.text(function);
         for (step, &(name, _)) in passes::PIPELINE.iter().enumerate().take(steps) {
-            if self.config.disabled_passes.iter().any(|disabled| disabled == name) {
-                continue;
-            }
             if self.job.cancelled.load(Ordering::Relaxed) {
                 return Err(Rejection::Cancelled);
             }
-            let mut environment =
-                Environment { language: self.language, profile: &self.job.profile, fuel: &mut fuel };
-            if !pipeline.step(name, function, &mut environment) {
+            if !self.pass(&mut pipeline, name, function, &mut fuel) {
                 continue;
             }
             self.mark(step, function);

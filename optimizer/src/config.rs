@@ -67,6 +67,8 @@ pub struct Config {
     pub log: Option<PathBuf>,
     /// Write a recording here.
     pub record: Option<PathBuf>,
+    /// Of each unit and loop, record the arguments of so many runs that are logged.
+    pub record_arguments: u32,
     /// Which backend runs candidates.
     pub backend: Backend,
     /// Passes that are switched off, by name.
@@ -93,6 +95,11 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("SURMISE_LIMIT", "a number", "stop after this many candidates"),
     ("SURMISE_LOG", "a file", "write every candidate's story there"),
     ("SURMISE_RECORD", "a file", "write what is seen and decided there, to be replayed"),
+    (
+        "SURMISE_RECORD_ARGUMENTS",
+        "a number",
+        "record the arguments of so many logged runs of each unit and loop, to execute the recording",
+    ),
     ("SURMISE_BACKEND", "native or portable", "what runs candidates: machine code or the evaluator"),
     ("SURMISE_PASSES", "-name,-name,...", "passes to switch off"),
     (
@@ -178,6 +185,9 @@ impl Config {
             "SURMISE_LIMIT" => self.limit = Some(number()?),
             "SURMISE_LOG" => self.log = Some(PathBuf::from(value)),
             "SURMISE_RECORD" => self.record = Some(PathBuf::from(value)),
+            "SURMISE_RECORD_ARGUMENTS" => {
+                self.record_arguments = u32::try_from(number()?).map_err(|_| wrong())?;
+            }
             "SURMISE_BACKEND" => {
                 self.backend = match value {
                     "native" => Backend::Native,
@@ -251,6 +261,7 @@ impl Config {
             limit,
             log: _,
             record: _,
+            record_arguments,
             backend,
             disabled_passes,
             fuel,
@@ -267,6 +278,7 @@ impl Config {
             ("SURMISE_BLOCKING", flag(*blocking)),
             ("SURMISE_NODELAY", flag(*no_delay)),
             ("SURMISE_LIMIT", limit.map(|limit| limit.to_string())),
+            ("SURMISE_RECORD_ARGUMENTS", (*record_arguments != 0).then(|| record_arguments.to_string())),
             ("SURMISE_BACKEND", (*backend == Backend::Portable).then(|| "portable".to_owned())),
             ("SURMISE_PASSES", (!passes.is_empty()).then(|| passes.join(","))),
             (
@@ -320,6 +332,7 @@ mod tests {
             ("SURMISE_LIMIT", "3"),
             ("SURMISE_LOG", "story.txt"),
             ("SURMISE_RECORD", "run.surmise"),
+            ("SURMISE_RECORD_ARGUMENTS", "3"),
             ("SURMISE_BACKEND", "portable"),
             ("SURMISE_PASSES", "-gvn"),
             ("SURMISE_FUEL", "100"),

@@ -24,4 +24,5 @@ pub mod profile_text;
 pub mod record;
 pub mod replay;
 pub mod service;
+pub mod snapshot;
 pub mod unit;

@@ -7,6 +7,7 @@
 //! The ring is outside the guest heap and never grows; when it is full the owner flushes it to the service, and when the
 //! service's queue is full the batch is dropped and counted.
 
+use crate::snapshot::Snapshots;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use surmise_ir::entity::{KindId, Pc, Register};
@@ -79,11 +80,13 @@ pub struct Log {
     records: Vec<Record>,
     /// Events that found no room, since the log was made.
     pub dropped: u64,
+    /// What registers held in some of the runs that are logged, if that is recorded.
+    pub snapshots: Snapshots,
 }
 
 impl Default for Log {
     fn default() -> Log {
-        Log { records: Vec::with_capacity(RING_EVENTS), dropped: 0 }
+        Log { records: Vec::with_capacity(RING_EVENTS), dropped: 0, snapshots: Snapshots::default() }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::log::{Log, UnitIndex};
 use crate::profile::Map;
 use crate::record::event::Fate;
 use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
+use crate::snapshot::Snapshots;
 use crate::unit::UnitSource;
 use invalidated::Stress;
 use rustc_hash::FxHashMap;
@@ -261,10 +262,11 @@ impl Plug {
         });
         isolate.set_observer(Some(observer.clone()));
         isolate.set_checked(config.deopt_all_every.is_some());
+        let snapshots = Snapshots::new(client.recorded_arguments());
         Plug {
             client,
             isolate,
-            log: Log::default(),
+            log: Log { snapshots, ..Log::default() },
             units: Vec::new(),
             by_id: Default::default(),
             first_index: None,

@@ -11,6 +11,7 @@
 //! | `difference` | where a replay comes out otherwise, explained |
 
 mod difference;
+pub mod execute;
 mod recording;
 
 pub use difference::{Difference, Explained};

@@ -111,6 +111,7 @@ enum Message {
     Compiled(Box<Finished>),
     Happened(Happened),
     Deopt(event::Deopt),
+    Arguments(Vec<event::Arguments>),
     Stop(Sender<()>),
 }
 
@@ -373,6 +374,10 @@ impl Client {
         if log.is_empty() {
             return;
         }
+        let arguments = log.snapshots.take(self.language());
+        if !arguments.is_empty() {
+            let _ = self.sender.send(Message::Arguments(arguments));
+        }
         let batch = log.take();
         if self.shared.config.blocking {
             let _ = self.sender.send(Message::Log(batch));
@@ -412,6 +417,10 @@ impl Client {
     /// Whether what happens to candidates is recorded.
     pub fn is_recording(&self) -> bool {
         self.shared.recording.is_some()
+    }
+    /// How many runs of each entry have their arguments recorded.
+    pub fn recorded_arguments(&self) -> u32 {
+        if self.is_recording() { self.config().record_arguments } else { 0 }
     }
     /// Says what became of a candidate, for the recording.
     pub fn happened(&self, serial: u64, fate: Fate) {
@@ -572,6 +581,9 @@ impl Worker {
             Message::Compiled(finished) => self.finish(*finished),
             Message::Happened(happened) => self.record(|| Event::Happened(happened)),
             Message::Deopt(deopt) => self.record(|| Event::Deopt(deopt)),
+            Message::Arguments(all) => {
+                all.into_iter().for_each(|arguments| self.record(|| Event::Arguments(arguments)));
+            }
             Message::Stop(done) => self.stopping = Some(done),
         }
     }

@@ -122,6 +122,12 @@ impl Machine {
                 let kind = self.stack[base + usize::from(register)].get().kind() as u8;
                 log.register_kind(unit, pc, register, kind);
             }
+            if log.snapshots.begin(unit, at) {
+                for register in 0..registers {
+                    let value = self.stack[base + usize::from(register)].get();
+                    log.snapshots.add(register, value.kind() as u8, value.0);
+                }
+            }
         }
         code
     }

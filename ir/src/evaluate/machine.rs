@@ -1,7 +1,7 @@
 //! One activation, step by step.
 
 use super::datum::{Boxed, Datum};
-use super::exit::{Exit, LeaveReason, Results};
+use super::exit::{Exit, LeaveReason, RebuiltFrame, Results};
 use super::host::{Access, Call, Delivery, EvaluatorHost, ExternCall, GuestCall, Stop};
 use super::{Fault, Pause, Prepared, Settings, Step, boxing, pure};
 use crate::entity::{Block, ExternId, FrameStateId, Inst, Value};
@@ -186,42 +186,69 @@ impl<'a> Machine<'a> {
     /// Runs until something is due that the evaluator does not do itself.
     pub fn run<H: EvaluatorHost + ?Sized>(&mut self, host: &mut H) -> Result<Pause, Fault> {
         loop {
-            if let Some(exit) = self.pending.take() {
-                return Ok(self.end(exit));
-            }
-            let Position::At(block, index) = self.position else {
-                return Err(self.fault(format!("the machine can't run: it is {:?}", self.position)));
-            };
-            if self.settings.step_limit.is_some_and(|limit| self.steps >= limit) {
-                return Ok(self.end(Exit::OutOfSteps));
-            }
-            self.last = (block, index);
-            let Some(&inst) = self.function.blocks[block].insts.get(index) else {
-                return Err(self.fault("the block has no terminator"));
-            };
-            self.steps += 1;
-            match self.step(inst, host) {
-                Ok(Next::Result(result)) => {
-                    self.finish(inst, result)?;
-                    self.position = Position::At(block, index + 1);
-                }
-                Ok(Next::Block(target)) => {
-                    self.tell(inst, None);
-                    self.position = Position::At(target, 0);
-                }
-                Ok(Next::Wait(call)) => {
-                    self.forget_dead(inst)?;
-                    self.position = Position::Waiting(block, index);
-                    return Ok(Pause::Call(*call));
-                }
-                Ok(Next::Exit(exit)) => {
-                    self.tell(inst, None);
-                    return Ok(self.end(*exit));
-                }
-                Err(Halt::Throw) => return Ok(self.end(Exit::Thrown)),
-                Err(Halt::Fault(message)) => return Err(self.fault(message)),
+            if let Some(pause) = self.advance(host)? {
+                return Ok(pause);
             }
         }
+    }
+    /// Runs one instruction.
+    pub fn advance<H: EvaluatorHost + ?Sized>(&mut self, host: &mut H) -> Result<Option<Pause>, Fault> {
+        if let Some(exit) = self.pending.take() {
+            return Ok(Some(self.end(exit)));
+        }
+        let Position::At(block, index) = self.position else {
+            return Err(self.fault(format!("the machine can't run: it is {:?}", self.position)));
+        };
+        if self.settings.step_limit.is_some_and(|limit| self.steps >= limit) {
+            return Ok(Some(self.end(Exit::OutOfSteps)));
+        }
+        self.last = (block, index);
+        let Some(&inst) = self.function.blocks[block].insts.get(index) else {
+            return Err(self.fault("the block has no terminator"));
+        };
+        self.steps += 1;
+        match self.step(inst, host) {
+            Ok(Next::Result(result)) => {
+                self.finish(inst, result)?;
+                self.position = Position::At(block, index + 1);
+            }
+            Ok(Next::Block(target)) => {
+                self.tell(inst, None);
+                self.position = Position::At(target, 0);
+            }
+            Ok(Next::Wait(call)) => {
+                self.forget_dead(inst)?;
+                self.position = Position::Waiting(block, index);
+                return Ok(Some(Pause::Call(*call)));
+            }
+            Ok(Next::Exit(exit)) => {
+                self.tell(inst, None);
+                return Ok(Some(self.end(*exit)));
+            }
+            Err(Halt::Throw) => return Ok(Some(self.end(Exit::Thrown))),
+            Err(Halt::Fault(message)) => return Err(self.fault(message)),
+        }
+        Ok(None)
+    }
+    /// The instruction that runs next, or whose call is being waited for; none behind the end.
+    pub fn standing_at(&self) -> Option<Inst> {
+        match self.position {
+            Position::At(block, index) | Position::Waiting(block, index) => {
+                self.function.blocks[block].insts.get(index).copied()
+            }
+            Position::Ended => None,
+        }
+    }
+    /// What a value is now; nothing if it is not defined here, or was dead at a call before.
+    pub fn peek(&self, value: Value) -> Option<Datum> {
+        self.values[value]
+    }
+    /// The frames that leaving here with this state would give, innermost first.
+    ///
+    /// # Errors
+    /// If a value of the state is not defined here.
+    pub fn frames(&self, state: FrameStateId) -> Result<Vec<RebuiltFrame>, Fault> {
+        self.rebuild(state, None).map_err(|message| self.fault(message))
     }
     fn end(&mut self, exit: Exit) -> Pause {
         self.position = Position::Ended;

@@ -32,6 +32,7 @@ pub use exit::{Exit, LeaveReason, RebuiltFrame, Results};
 pub use host::{Access, Call, Delivery, EvaluatorHost, ExternCall, GuestCall, Stop};
 pub use machine::{Machine, RootMut};
 pub use prepared::Prepared;
+pub use pure::compute;
 
 use crate::entity::{Block, Inst};
 use crate::function::Function;

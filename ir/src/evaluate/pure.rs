@@ -9,7 +9,7 @@ use crate::semantics::{Constant, evaluate_pure};
 use smallvec::SmallVec;
 
 /// What a pure instruction computes from its operands. `None` if it is no such instruction, or not defined for them.
-pub(super) fn compute(language: &Language, data: &InstData, operands: &[Datum]) -> Option<Datum> {
+pub fn compute(language: &Language, data: &InstData, operands: &[Datum]) -> Option<Datum> {
     match (data.opcode, data.immediate, operands) {
         (Opcode::Select, _, &[Datum::I1(condition), a, b]) if a.ty() == b.ty() => {
             Some(if condition { a } else { b })

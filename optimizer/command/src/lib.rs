@@ -12,6 +12,7 @@ macro_rules! say {
 
 mod bisect;
 mod diff;
+mod execute;
 mod open;
 mod replay;
 mod show;
@@ -43,6 +44,10 @@ enum Command {
         /// Threads that compile; all processors unless told.
         #[arg(long)]
         threads: Option<usize>,
+        /// Run instead what the passes made of recorded units, against what it was made of: the same results, effects and rebuilt
+        /// frames?
+        #[arg(long)]
+        execute: bool,
         /// A setting other than the recorded one, as NAME=VALUE (SURMISE_ may be left out).
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
@@ -107,7 +112,11 @@ impl<E: std::error::Error> From<E> for Failure {
 pub fn main() -> ExitCode {
     let Arguments { json, command } = Arguments::parse();
     let result = match command {
-        Command::Replay { file, threads, settings } => replay::run(&file, threads, &settings, json),
+        Command::Replay { file, threads, execute, settings } => {
+            let work = if execute { execute::run } else { replay::run };
+            open::replayed(&file, threads, &settings)
+                .and_then(|(recording, world, pool)| work(&recording, &world, &pool, json))
+        }
         Command::Show { file, unit, candidate, settings } => {
             show::run(&file, unit.as_deref(), candidate, &settings, json)
         }

@@ -59,3 +59,15 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
+
+/// A recording, its world with changed settings, and so many threads to work in it.
+pub fn replayed(
+    file: &Path,
+    threads: Option<usize>,
+    settings: &[String],
+) -> Result<(Recording, World, rayon::ThreadPool), Failure> {
+    let recording = recording(file)?;
+    let world = world(&recording, settings)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
+    Ok((recording, world, pool))
+}

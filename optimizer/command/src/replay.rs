@@ -3,9 +3,8 @@
 use crate::{Failure, open};
 use serde::Serialize;
 use similar::TextDiff;
-use std::path::Path;
 use std::process::ExitCode;
-use surmise::replay::{self, Explained};
+use surmise::replay::{self, Explained, Recording, World};
 
 #[derive(Serialize)]
 struct Report {
@@ -18,17 +17,14 @@ struct Report {
 }
 
 pub fn run(
-    file: &Path,
-    threads: Option<usize>,
-    settings: &[String],
+    recording: &Recording,
+    world: &World,
+    pool: &rayon::ThreadPool,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let recording = open::recording(file)?;
-    let world = open::world(&recording, settings)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
     let bar = open::progress(recording.compiles.len(), "compiling");
     let start = std::time::Instant::now();
-    let outcome = pool.install(|| replay::replay(&recording, &world, &|| bar.inc(1)));
+    let outcome = pool.install(|| replay::replay(recording, world, &|| bar.inc(1)));
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let identical = outcome.differences.is_empty();
@@ -59,7 +55,7 @@ pub fn run(
     }
     if let Some(first) = outcome.differences.first() {
         say!("{} differences; the first:", outcome.differences.len());
-        explain(&first.explain(&recording, &world));
+        explain(&first.explain(recording, world));
     }
     Ok(code)
 }

@@ -7,7 +7,7 @@ use crate::service::FailedGuess;
 use serde::{Deserialize, Serialize};
 use surmise_deopt::candidate::Image;
 use surmise_deopt::table::ExitReason;
-use surmise_ir::entity::UnitId;
+use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::frame_state::ResumePoint;
 use surmise_ir::function::{Entry, Function};
 use surmise_ir::language::{Language, Recipe};
@@ -146,6 +146,26 @@ pub struct Deopt {
     pub frames: u64,
 }
 
+/// What registers held when a unit was called, or when a loop went round: for executing the recording.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Arguments {
+    /// The unit.
+    pub unit: UnitIndex,
+    /// Which of its entries.
+    pub entry: Entry,
+    /// The parameters, or the live registers.
+    pub values: Vec<(Register, Argument)>,
+}
+
+/// A value of a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Argument {
+    /// Its kind.
+    pub kind: KindId,
+    /// The bits of a number or truth value. Objects are numbered within the snapshot, from 1; 0 is the null address.
+    pub word: u64,
+}
+
 /// How much of what happened is not in the recording.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct End {
@@ -178,6 +198,8 @@ pub enum Event {
     Happened(Happened),
     /// A frame left its candidate.
     Deopt(Deopt),
+    /// What registers held.
+    Arguments(Arguments),
     /// The process ended in order. What is missing at a recording's end if not.
     End(End),
 }
@@ -196,6 +218,7 @@ pub const KINDS: &[&str] = &[
     "~deopt",
     "~end",
     "broken",
+    "~arguments",
 ];
 
 impl Event {
@@ -213,6 +236,7 @@ impl Event {
             Event::Deopt(_) => 8,
             Event::End(_) => 9,
             Event::Broken(_) => 10,
+            Event::Arguments(_) => 11,
         }
     }
     /// Its bytes.
@@ -230,6 +254,7 @@ impl Event {
             Event::Deopt(content) => encode(content),
             Event::End(content) => encode(content),
             Event::Broken(content) => encode(content),
+            Event::Arguments(content) => encode(content),
         }
     }
     /// The event of a kind's name and bytes; `None` for names that are unknown here.
@@ -247,6 +272,7 @@ impl Event {
             "~deopt" => decode(bytes).map(Event::Deopt),
             "~end" => decode(bytes).map(Event::End),
             "broken" => decode(bytes).map(Event::Broken),
+            "~arguments" => decode(bytes).map(Event::Arguments),
             _ => return None,
         })
     }

@@ -206,6 +206,15 @@ impl<R: Read> Reader<R> {
                     None => Ok(()),
                 }
             }
+            Event::Arguments(arguments) => {
+                let mut kinds = arguments.values.iter().map(|(_, argument)| argument.kind);
+                match kinds.find(|&kind| !language.kinds.is_valid(kind)) {
+                    Some(wrong) => {
+                        Err(self.wrong(kind, format!("{wrong}, of {} kinds", language.kinds.len())))
+                    }
+                    None => Ok(()),
+                }
+            }
             Event::Log(columns) => {
                 let kinds = language.kinds.len() as u32;
                 // A batch that can't be read changes nothing; that is counted where it is replayed.

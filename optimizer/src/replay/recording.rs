@@ -70,6 +70,8 @@ pub struct Recording {
     pub fates: Vec<event::Happened>,
     /// Frames that left their candidates, in order.
     pub deopts: Vec<event::Deopt>,
+    /// What registers held in runs that were logged, in order.
+    pub arguments: Vec<event::Arguments>,
     /// The last record, if the process ended in order.
     pub end: Option<End>,
     /// The file ended within a chunk.
@@ -94,6 +96,7 @@ impl Recording {
             compiles: Map::default(),
             fates: Vec::new(),
             deopts: Vec::new(),
+            arguments: Vec::new(),
             end: None,
             is_torn: false,
             skipped: Map::default(),
@@ -133,6 +136,7 @@ impl Recording {
                 }
                 Event::Happened(happened) => recording.fates.push(happened),
                 Event::Deopt(deopt) => recording.deopts.push(deopt),
+                Event::Arguments(arguments) => recording.arguments.push(arguments),
                 Event::End(end) => recording.end = Some(end),
             }
         }

@@ -5,6 +5,7 @@
 //! instruction of the frame comes up. Everything is out of line, and none of it runs when nothing is logged.
 
 use surmise::ir::entity::Pc;
+use surmise::ir::function::Entry;
 use surmise::log::UnitIndex;
 
 use super::Connection;
@@ -194,7 +195,17 @@ impl Logger<'_> {
                 let kind = self.kind(register);
                 self.connection.plug.log.register_kind(self.unit, 0, register.into(), kind);
             }
+            if self.connection.plug.log.snapshots.begin(self.unit, Entry::Call) {
+                (0..(*self.prototype).parameter_count).for_each(|register| self.take_down(register));
+            }
         }
+    }
+
+    /// Adds a register to the snapshot that has been begun.
+    unsafe fn take_down(&mut self, register: u8) {
+        // SAFETY: the callers' registers lie in the window.
+        let value = unsafe { self.value(register) };
+        self.connection.plug.log.snapshots.add(register.into(), value.tag as u8, value.payload);
     }
 
     /// A round of the loop whose header this is.
@@ -204,6 +215,12 @@ impl Logger<'_> {
             // SAFETY: live registers lie in the window.
             let kind = unsafe { self.kind(register.0 as u8) };
             self.connection.plug.log.register_kind(self.unit, self.pc, register.0, kind);
+        }
+        if self.connection.plug.log.snapshots.begin(self.unit, Entry::Loop(Pc(self.pc))) {
+            for register in snapshot.live().before(Pc(self.pc)) {
+                // SAFETY: as above.
+                unsafe { self.take_down(register.0 as u8) };
+            }
         }
     }
 
