@@ -86,11 +86,15 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log { records: Vec::with_capacity(RING_EVENTS), dropped: 0, snapshots: Snapshots::default() }
+        Log::new(Snapshots::default())
     }
 }
 
 impl Log {
+    /// An empty ring, with the snapshots that are to be taken.
+    pub fn new(snapshots: Snapshots) -> Log {
+        Log { records: Vec::with_capacity(RING_EVENTS), dropped: 0, snapshots }
+    }
     /// Whether the ring should be flushed before the next burst of events.
     #[inline]
     pub fn is_nearly_full(&self) -> bool {

@@ -266,7 +266,7 @@ impl Plug {
         Plug {
             client,
             isolate,
-            log: Log { snapshots, ..Log::default() },
+            log: Log::new(snapshots),
             units: Vec::new(),
             by_id: Default::default(),
             first_index: None,

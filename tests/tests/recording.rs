@@ -7,7 +7,8 @@ use surmise::compile::Asked;
 use surmise::ir::generate::Random;
 use surmise::record::codec::{CHUNK_HEADER, chunk, encode, put_record, read_chunk, take_record};
 use surmise::record::{Event, Reader};
-use surmise::replay::{Recording, World, compile_all, plan, replay};
+use surmise::replay::execute::execute;
+use surmise::replay::{Planned, Recording, World, compile_all, plan, replay};
 use surmise_tests::corpus::{PROGRAMS, describe, files, read};
 use surmise_tests::{programs, remove_settings};
 
@@ -126,7 +127,9 @@ fn recording_changes_nothing() {
         let story = |recording: Option<&Path>| {
             let file = Scratch::new("story.txt");
             let mut settings: Vec<(&str, &Path)> = vec![("SURMISE_BLOCKING", on()), ("SURMISE_LOG", &file.0)];
-            settings.extend(recording.map(|path| ("SURMISE_RECORD", path)));
+            if let Some(path) = recording {
+                settings.extend([("SURMISE_RECORD", path), ("SURMISE_RECORD_ARGUMENTS", Path::new("3"))]);
+            }
             let output = run(&program, &settings, &["1"]);
             (output, std::fs::read(&file.0).expect("the story was written"))
         };
@@ -134,6 +137,11 @@ fn recording_changes_nothing() {
         let (alone, with) = (story(None), story(Some(&file.0)));
         assert!(alone.1.len() > 1000, "{} has no story", program.display());
         assert!(alone == with, "{}: recorded, it is compiled otherwise", program.display());
+        let recording = read(&file.0).expect("the recording can be read");
+        let has_arguments = |planned: Planned| {
+            recording.arguments.iter().any(|at| (at.unit, at.entry) == (planned.unit, planned.entry))
+        };
+        assert!(recording.planned().any(has_arguments), "{}: no arguments", program.display());
     }
 }
 
@@ -172,6 +180,10 @@ fn use_all(bytes: &[u8]) -> bool {
         if let Err(surmise::compile::Rejection::Panic(text)) = replayed.compiled.result {
             panic!("a compile panicked: {text}");
         }
+    }
+    // Each runs a few thousand functions.
+    if bytes.len().is_multiple_of(4) {
+        execute(&recording, &world, &|| ());
     }
     true
 }
@@ -248,7 +260,7 @@ fn damage(random: &mut Random, raw: &mut Vec<u8>) {
             let record = records.remove(at);
             records.push(record);
         }
-        3 => records[at].0 = random.below(14) as u8,
+        3 => records[at].0 = random.below(15) as u8,
         4 => {
             let length = records[at].1.len();
             records[at].1.truncate(random.below(length + 1));

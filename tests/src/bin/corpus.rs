@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use surmise_tests::corpus::{PROGRAMS, describe, files, folder, read};
 
+/// So many runs of each entry have their arguments recorded: a few are enough to begin from, and cost little.
+const ARGUMENTS: &str = "2";
+
 /// Checks the corpus of recordings.
 #[derive(Parser)]
 struct Arguments {
@@ -25,6 +28,7 @@ fn record(program: &str) -> Result<(), String> {
         .arg("1")
         .env("SURMISE_BLOCKING", "1")
         .env("SURMISE_RECORD", files(program).0)
+        .env("SURMISE_RECORD_ARGUMENTS", ARGUMENTS)
         .output()
         .map_err(|error| format!("{}: {error}", lua.display()))?;
     let errors = String::from_utf8_lossy(&output.stderr);
