@@ -284,14 +284,20 @@ impl<'a> Attempt<'a> {
         let mut fuel = Fuel::new(self.config.fuel_of(self.job.serial));
         let mut pipeline = Pipeline::default();
         let mut last = self.text(function);
+        let mut unmarked = None;
         for (step, &(name, _)) in passes::PIPELINE.iter().enumerate().take(steps) {
             if self.job.cancelled.load(Ordering::Relaxed) {
                 return Err(Rejection::Cancelled);
             }
+            let changes = pipeline.changes();
             if !self.pass(&mut pipeline, name, function, &mut fuel) {
                 continue;
             }
-            self.mark(step, function);
+            // Fingerprints cost as much as a pass: most steps have nothing to do.
+            unmarked = (pipeline.changes() == changes).then_some(step);
+            if unmarked.is_none() {
+                self.mark(step, function);
+            }
             if self.story.is_some() {
                 let text = self.text(function);
                 if text != last {
@@ -300,6 +306,9 @@ impl<'a> Attempt<'a> {
                 }
             }
             self.verify(name, function, surmise_ir::verifier::Stage::Specialized)?;
+        }
+        if let Some(step) = unmarked {
+            self.mark(step, function);
         }
         Ok(())
     }

@@ -172,6 +172,10 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// How many runs have changed the function, so far as that took fuel or made blocks.
+    pub fn changes(&self) -> u32 {
+        self.changes
+    }
     /// Runs a step if it may have something to do; tells whether it ran. What a pass changes it takes fuel for, but for new blocks.
     pub fn step(&mut self, name: &str, function: &mut Function, environment: &mut Environment<'_>) -> bool {
         let pass = index_of(name);

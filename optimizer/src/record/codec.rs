@@ -46,6 +46,12 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     bincode::serde::encode_to_vec(value, FORM.with_no_limit()).expect("what is recorded has a form in bytes")
 }
 
+/// Appends the bytes of a value.
+pub fn encode_into<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    let written = bincode::serde::encode_into_std_write(value, bytes, FORM.with_no_limit());
+    written.expect("what is recorded has a form in bytes");
+}
+
 /// Bytes that are no value of the type that is due.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("{0}")]

@@ -1,6 +1,8 @@
 //! Fingerprints: what is compared instead of the things themselves, so that a recording stays small.
 
-use super::codec::encode;
+use super::codec::encode_into;
+use serde::Serialize;
+use std::cell::RefCell;
 use surmise_deopt::boxed::Boxed;
 use surmise_deopt::candidate::Image;
 use surmise_deopt::rebuild::RebuildPlan;
@@ -13,11 +15,24 @@ fn short(hash: &blake3::Hash) -> u64 {
     u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
+thread_local! {
+    /// What is hashed: a compile has many fingerprints, and each is of some kilobytes.
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hash_of(value: &impl Serialize) -> blake3::Hash {
+    BYTES.with_borrow_mut(|bytes| {
+        bytes.clear();
+        encode_into(bytes, value);
+        blake3::hash(bytes)
+    })
+}
+
 /// A function's, whatever its name: all that it says, unused entities included.
 pub fn of_function(function: &Function) -> u64 {
-    let mut nameless = function.clone();
-    nameless.name.clear();
-    short(&blake3::hash(&encode(&nameless)))
+    // Taken apart, so that no field is forgotten. The bytes are those of a function without a name.
+    let Function { name: _, unit, entry, layout, blocks, insts, values, states, frames, slots } = function;
+    short(&hash_of(&("", unit, entry, layout, blocks, insts, values, states, frames, slots)))
 }
 
 /// A candidate's, whatever its name: code and tables to the last byte.
@@ -27,7 +42,7 @@ pub fn of_image(image: &Image) -> [u8; 32] {
         Image::Native(image) => image.name.clear(),
         Image::Portable(image) => image.function.name.clear(),
     }
-    *blake3::hash(&encode(&nameless)).as_bytes()
+    *hash_of(&nameless).as_bytes()
 }
 
 /// That of the frames that are about to take a compiled frame's place. Objects count by their kind only: where they are is another
