@@ -5,6 +5,7 @@
 //! block parameters. Instructions are one uniform record, so that generic code (printing, renaming, dominance checks) is
 //! written once; what they mean is in [`crate::opcode`].
 
+use crate::columns;
 use crate::entity::{
     Block, ExternId, FieldId, FrameId, FrameStateId, Inst, KindId, OperationId, Pc, Register, SlotId, UnitId,
     Value,
@@ -234,12 +235,16 @@ pub struct Function {
     /// How it is entered.
     pub entry: Entry,
     /// Blocks in layout order; the first is the entry.
+    #[serde(with = "columns::steps")]
     pub layout: Vec<Block>,
     /// All blocks, also those no longer in the layout.
+    #[serde(with = "columns::blocks")]
     pub blocks: PrimaryMap<Block, BlockData>,
     /// All instructions, also those no longer in a block.
+    #[serde(with = "columns::insts")]
     pub insts: PrimaryMap<Inst, InstData>,
     /// All values.
+    #[serde(with = "columns::values")]
     pub values: PrimaryMap<Value, ValueData>,
     /// All frame states.
     pub states: PrimaryMap<FrameStateId, FrameState>,

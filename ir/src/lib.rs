@@ -26,6 +26,7 @@
 
 pub mod analysis;
 pub mod builder;
+mod columns;
 mod compact;
 pub mod entity;
 pub mod evaluate;

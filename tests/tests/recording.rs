@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use surmise::compile::Asked;
 use surmise::ir::generate::Random;
-use surmise::record::codec::{CHUNK_HEADER, chunk, encode, put_record, read_chunk, take_record};
+use surmise::record::codec::{CHUNK_HEADER, chunk, put_record, read_chunk, take_record};
 use surmise::record::{Event, Reader};
 use surmise::replay::execute::execute;
 use surmise::replay::{Planned, Recording, World, compile_all, plan, replay};
@@ -85,9 +85,7 @@ fn programs_replay_identically() {
 
         // What one may pay for it.
         let units: std::collections::BTreeSet<_> = recording.planned().map(|planned| planned.unit).collect();
-        // The language stands in each file, once.
-        let language = chunk(&encode(&recording.header.language)).len();
-        let allowed = language + 4096 * units.len() + 2 * recording.logged_records();
+        let allowed = 4096 * units.len() + 2 * recording.logged_records();
         assert!(bytes.len() <= allowed, "{name}: {} bytes, {allowed} allowed", bytes.len());
         for folder in ["benches", "programs/", "/home", env!("CARGO_MANIFEST_DIR")] {
             let names = recording.units.values().find(|unit| unit.name.contains(folder));

@@ -24,7 +24,7 @@ use thiserror::Error;
 /// How files of this codec begin.
 pub const MAGIC: [u8; 8] = *b"SURMISE\0";
 /// The version of the form. Files of other versions are refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of a chunk before compression, beyond which it is closed: large enough to compress well, small enough to lose little.
 pub const CHUNK_TARGET: usize = 64 << 10;
 /// No chunk is larger than this before compression: the largest record is a unit of 20,000 instructions.
@@ -233,6 +233,28 @@ mod tests {
             assert!(take_record(&mut &raw[..length]).is_err(), "{length}");
         }
         assert!(take_record(&mut &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 1][..]).is_err());
+    }
+
+    #[test]
+    fn functions_come_back_with_every_number() {
+        use surmise_ir::entity::{Block, Inst, Value};
+        use surmise_ir::function::{Entry, Function, ValueDef};
+        let language = surmise_ir::generate::language();
+        for seed in 0..100 {
+            let trial = surmise_ir::generate::Trial::random(seed, 40);
+            let mut function = trial.program.lift(&language, Entry::Call);
+            // What no pass leaves behind, but a file may hold.
+            let (first, last) = (Value::from_u32(0), Value::from_u32(u32::MAX - 1));
+            function.values[first].def = ValueDef::Removed;
+            function.insts[Inst::from_u32(0)].result = Some(last);
+            function.insts[Inst::from_u32(1)].args.push(last);
+            function.layout.push(Block::from_u32(u32::MAX - 1));
+            let bytes = encode(&function);
+            assert_eq!(decode::<Function>(&bytes).unwrap(), function, "seed {seed}");
+            for length in 0..bytes.len().min(300) {
+                assert!(decode::<Function>(&bytes[..length]).is_err());
+            }
+        }
     }
 
     #[test]
