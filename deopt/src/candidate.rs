@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::{Entry, Function};
 use surmise_ir::language::Recipe;
+use surmise_ir::premise::Premise;
 
 /// A candidate's number: the index of its effective slots. Unique among the candidates that are loaded in one code space; used
 /// again only after the candidate's code was freed.
@@ -51,6 +52,8 @@ pub struct CandidateImage {
     pub slots: Vec<Recipe>,
     /// What it rests on without checking it: the host names an [`crate::deopt_all::Assumption`] for each.
     pub assumptions: Vec<Recipe>,
+    /// The facts of the log from which slots and assumptions come.
+    pub premises: Vec<Premise>,
     /// How frames are rebuilt.
     pub deopt: DeoptTable,
     /// Calls: landing pads and roots.

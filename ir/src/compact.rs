@@ -24,6 +24,7 @@ impl Function {
         let mut compact = Function::new(&self.name, self.unit, self.entry, 0);
         compact.frames = self.frames.clone();
         compact.slots = self.slots.clone();
+        compact.premises = self.premises.clone();
         let mut numbers = Numbers::default();
         for &block in &self.layout {
             numbers.blocks[block] = compact.blocks.push(Default::default()).into();

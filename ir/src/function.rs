@@ -13,6 +13,7 @@ use crate::entity::{
 use crate::frame_state::{FrameInfo, FrameState};
 use crate::guard::GuardReason;
 use crate::language::{Language, Recipe};
+use crate::premise::Premise;
 use crate::opcode::{FloatCondition, ImmediateForm, IntCondition, Opcode};
 use crate::types::Type;
 use cranelift_entity::PrimaryMap;
@@ -252,6 +253,8 @@ pub struct Function {
     pub frames: PrimaryMap<FrameId, FrameInfo>,
     /// The spesh slots.
     pub slots: PrimaryMap<SlotId, Recipe>,
+    /// The facts of the log that it rests on, as far as they name what slots hold or assumptions are about. Different ones.
+    pub premises: Vec<Premise>,
 }
 
 impl Function {
@@ -270,6 +273,7 @@ impl Function {
             states: PrimaryMap::new(),
             frames,
             slots: PrimaryMap::new(),
+            premises: Vec::new(),
         }
     }
 
@@ -345,6 +349,12 @@ impl Function {
         match self.slots.iter().find(|&(_, &known)| known == recipe) {
             Some((slot, _)) => slot,
             None => self.slots.push(recipe),
+        }
+    }
+    /// Notes that it rests on a fact. One that names nothing of the process is not kept: the code checks it.
+    pub fn rest_on(&mut self, premise: Premise) {
+        if premise.recipes().next().is_some() && !self.premises.contains(&premise) {
+            self.premises.push(premise);
         }
     }
     /// The instructions that say so: at the beginning of the entry block, so that they dominate all that follows from them.

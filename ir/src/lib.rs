@@ -36,6 +36,7 @@ pub mod generate;
 pub mod guard;
 pub mod language;
 pub mod opcode;
+pub mod premise;
 pub mod semantics;
 pub mod text;
 pub mod types;

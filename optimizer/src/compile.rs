@@ -61,6 +61,9 @@ pub enum Rejection {
     /// The compile was cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// It was not compiled but came from a file, and does not fit what was seen here.
+    #[error("preload: {0}")]
+    Unbound(#[from] crate::preload::Unbound),
 }
 
 /// What a compile tells besides its result. Asking changes nothing of the result, but that the verifier runs for a story.

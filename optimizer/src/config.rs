@@ -10,6 +10,8 @@ use thiserror::Error;
 /// How many calls of a unit, or rounds of its loops, go by before its types are logged. Classic programs settle their types in the first few
 /// calls; a function called fewer times than this does not repay a compile of some hundred microseconds.
 pub const CALLS_BEFORE_LOGGING: u32 = 60;
+/// The same while there are candidates from a file: a unit that has one is looked at as soon as its types begin to settle.
+pub const CALLS_BEFORE_BINDING: u32 = 3;
 /// How many calls or rounds are logged in one window: short enough that logging, which slows the interpreter by a factor of about
 /// two, stays below a tenth of a short program's time.
 pub const LOGGED_RUNS: u32 = 12;
@@ -69,6 +71,10 @@ pub struct Config {
     pub record: Option<PathBuf>,
     /// Of each unit and loop, record the arguments of so many runs that are logged.
     pub record_arguments: u32,
+    /// Start with the candidates of this file.
+    pub preload: Option<PathBuf>,
+    /// Take only files that are sealed with the key in this file.
+    pub preload_key: Option<PathBuf>,
     /// Which backend runs candidates.
     pub backend: Backend,
     /// Passes that are switched off, by name.
@@ -100,6 +106,8 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         "a number",
         "record the arguments of so many logged runs of each unit and loop, to execute the recording",
     ),
+    ("SURMISE_PRELOAD", "a file", "start with the candidates that `surmise emit` wrote there"),
+    ("SURMISE_PRELOAD_KEY", "a file", "take only files that are sealed with the key in this one"),
     ("SURMISE_BACKEND", "native or portable", "what runs candidates: machine code or the evaluator"),
     ("SURMISE_PASSES", "-name,-name,...", "passes to switch off"),
     (
@@ -188,6 +196,8 @@ impl Config {
             "SURMISE_RECORD_ARGUMENTS" => {
                 self.record_arguments = u32::try_from(number()?).map_err(|_| wrong())?;
             }
+            "SURMISE_PRELOAD" => self.preload = Some(PathBuf::from(value)),
+            "SURMISE_PRELOAD_KEY" => self.preload_key = Some(PathBuf::from(value)),
             "SURMISE_BACKEND" => {
                 self.backend = match value {
                     "native" => Backend::Native,
@@ -262,6 +272,8 @@ impl Config {
             log: _,
             record: _,
             record_arguments,
+            preload: _,
+            preload_key: _,
             backend,
             disabled_passes,
             fuel,
@@ -333,6 +345,8 @@ mod tests {
             ("SURMISE_LOG", "story.txt"),
             ("SURMISE_RECORD", "run.surmise"),
             ("SURMISE_RECORD_ARGUMENTS", "3"),
+            ("SURMISE_PRELOAD", "app.spesh"),
+            ("SURMISE_PRELOAD_KEY", "app.key"),
             ("SURMISE_BACKEND", "portable"),
             ("SURMISE_PASSES", "-gvn"),
             ("SURMISE_FUEL", "100"),
@@ -346,7 +360,8 @@ mod tests {
             let config = read(name, value).unwrap();
             assert_ne!(config, Config::default(), "{name}");
             // But for files, the settings can be written and read again.
-            if config.log.is_none() && config.record.is_none() {
+            let files = [&config.log, &config.record, &config.preload, &config.preload_key];
+            if files.into_iter().all(Option::is_none) {
                 assert_eq!(config.variables(), [(name.to_owned(), value.to_owned())]);
             }
         }

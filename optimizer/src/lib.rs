@@ -19,6 +19,7 @@ pub mod lower;
 pub mod passes;
 pub mod plan;
 pub mod plug;
+pub mod preload;
 pub mod profile;
 pub mod profile_text;
 pub mod record;

@@ -106,19 +106,33 @@ impl Planner {
         knowledge: (u32, u32),
     ) -> Result<(u64, UnitProfile), Refusal> {
         let profile = self.profile.unit(unit).cloned().unwrap_or_default();
-        if self.limit.is_some_and(|limit| self.serial >= limit) {
+        if self.is_at_limit() {
             return Err(Refusal::Limit);
         }
         if profile.retirements >= config::RETIREMENTS_PER_UNIT {
             return Err(Refusal::GivenUp);
         }
-        if self.planned.get(&(unit, entry)).is_some_and(|&planned| planned >= knowledge) {
+        if self.is_planned(unit, entry, knowledge) {
             return Err(Refusal::NothingNew);
         }
+        Ok((self.take_serial(unit, entry, knowledge), profile))
+    }
+    /// A candidate from a file takes the place of one that would have been planned; its number, unless there is one already, or one too many.
+    pub fn preloaded(&mut self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) -> Option<u64> {
+        let is_wanted = !self.is_at_limit() && !self.is_planned(unit, entry, knowledge);
+        is_wanted.then(|| self.take_serial(unit, entry, knowledge))
+    }
+    fn is_planned(&self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) -> bool {
+        self.planned.get(&(unit, entry)).is_some_and(|&planned| planned >= knowledge)
+    }
+    fn is_at_limit(&self) -> bool {
+        self.limit.is_some_and(|limit| self.serial >= limit)
+    }
+    fn take_serial(&mut self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) -> u64 {
         let serial = self.serial;
         self.serial += 1;
         self.planned.insert((unit, entry), knowledge);
-        Ok((serial, profile))
+        serial
     }
 }
 

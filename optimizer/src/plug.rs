@@ -103,6 +103,15 @@ enum Knowledge {
     Watching,
 }
 
+/// How far an entry has come for which a file has a candidate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// To be asked for when more was logged.
+    Not,
+    /// There will be an answer. The last one, or one after which it may be asked for again.
+    Once { is_last: bool },
+}
+
 struct UnitRecord {
     id: UnitId,
     entries: Arc<UnitEntries>,
@@ -121,6 +130,12 @@ struct UnitRecord {
     variadic: bool,
     /// How often the unit looks at every back-edge for the loop that its new candidate enters.
     looks: u32,
+    /// Entries for which there are candidates in a file, as long as they may still fit, and how far the asking has come.
+    preloaded: Map<Entry, Asked>,
+    /// Entries whose candidate came from the file.
+    bound: Vec<Entry>,
+    /// Its counter ran out the first time: see [`Plug::first_counter`].
+    was_counted: bool,
 }
 
 impl UnitRecord {
@@ -131,6 +146,7 @@ impl UnitRecord {
     /// Nothing is known any more, and nothing is on its way.
     fn forget(&mut self) {
         self.phases.clear();
+        self.bound.clear();
         self.knowledge = Knowledge::None;
         self.lessons = 0;
     }
@@ -145,6 +161,8 @@ pub struct PlugTotals {
     pub hot_units: u64,
     /// Candidates that were installed.
     pub installed: u64,
+    /// Of those, candidates that came from a file.
+    pub preloaded: u64,
     /// Candidates that could not be installed.
     pub not_installed: u64,
     /// Candidates that were thrown away.
@@ -330,10 +348,13 @@ impl Plug {
             breaks: 0,
             variadic,
             looks: 0,
+            preloaded: self.client.preloaded(id).iter().map(|&entry| (entry, Asked::Not)).collect(),
+            bound: Vec::new(),
+            was_counted: false,
         });
         self.by_id.entry(id).or_default().push(index);
         self.totals.units += 1;
-        (index, self.cold_counter(0))
+        (index, self.first_counter())
     }
     fn record(&mut self, unit: UnitIndex) -> &mut UnitRecord {
         let first = self.first_index.unwrap_or(0);
@@ -342,7 +363,10 @@ impl Plug {
 
     /// What the counter starts from of a function that is registered only when it runs out: hosts that load far more than they run do so.
     pub fn first_counter(&self) -> i32 {
-        self.cold_counter(0)
+        match self.client.has_preload() {
+            true => (crate::config::CALLS_BEFORE_BINDING as i32).min(self.cold_counter(0)),
+            false => self.cold_counter(0),
+        }
     }
 
     fn cold_counter(&self, retirements: u32) -> i32 {
@@ -357,6 +381,12 @@ impl Plug {
     /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
     pub fn fired(&mut self, unit: UnitIndex, at: Entry, host: &mut dyn PlugHost) -> Decision {
         self.end_watches(host);
+        let has_preload = self.client.has_preload();
+        let record = self.record(unit);
+        if has_preload && !std::mem::replace(&mut record.was_counted, true) && record.preloaded.is_empty() {
+            // It was counted for a file that has nothing for it: now as if there were none.
+            return Decision { counter: self.cold_counter(0), logging: false, enter: None };
+        }
         let pause = self.advance(unit, at, host);
         let no_delay = self.config().no_delay;
         let runs = self.config().logged_runs() as i32;
@@ -424,10 +454,12 @@ impl Plug {
                 record.lessons += u32::from(enough);
                 if enough
                     && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed))
+                    && !record.bound.contains(&Entry::Call)
                 {
                     record.phases.insert(Entry::Call, Phase::Waiting);
                 }
                 self.client.flush(&mut self.log);
+                self.bind_preloaded(unit, enough, host);
                 if enough {
                     self.request_waiting(unit, host);
                 }
@@ -466,13 +498,34 @@ impl Plug {
         }
     }
 
+    /// Asks for the file's candidates for the unit: they come if they fit what the log has seen up to now.
+    fn bind_preloaded(&mut self, unit: UnitIndex, is_last: bool, host: &mut dyn PlugHost) {
+        let record = self.record(unit);
+        let knowledge = (record.revision(), record.lessons);
+        let mut entries = Vec::new();
+        for (&entry, asked) in &mut record.preloaded {
+            if *asked == Asked::Not {
+                *asked = Asked::Once { is_last };
+                entries.push(entry);
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        self.client.bind(unit, entries, knowledge, is_last);
+        if self.config().blocking {
+            self.service(host);
+        }
+    }
+
     /// Asks for candidates for the unit's hot entries.
     fn request_waiting(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
         let record = self.record(unit);
         let waiting: Vec<Entry> = record
             .phases
             .iter()
-            .filter(|(_, phase)| **phase == Phase::Waiting)
+            // What the file may have is waited for.
+            .filter(|(entry, phase)| **phase == Phase::Waiting && !record.preloaded.contains_key(*entry))
             .map(|(&entry, _)| entry)
             .collect();
         for entry in waiting {
@@ -500,13 +553,24 @@ impl Plug {
     }
 
     fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
-        let Delivery { unit, entry, knowledge: (revision, _), serial, result, .. } = delivery;
+        let Delivery { unit, entry, knowledge: (revision, _), serial, result, preloaded } = delivery;
         let record = self.record(unit);
         let is_outdone = record.installed.get(&entry).is_some_and(|&(_, newer)| newer > serial);
         if revision != record.revision() || is_outdone {
             // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
-            self.client.happened(serial, Fate::Outdated);
+            if let Some(asked) = record.preloaded.get_mut(&entry) {
+                *asked = Asked::Not;
+            }
+            if result.is_ok() || !preloaded {
+                self.client.happened(serial, Fate::Outdated);
+            }
             return;
+        }
+        if preloaded {
+            let asked = record.preloaded.shift_remove(&entry);
+            if result.is_err() {
+                return self.go_on_without(unit, entry, asked, host);
+            }
         }
         let phase = match result {
             Err(_) => Phase::GivenUp,
@@ -533,15 +597,51 @@ impl Plug {
             },
         };
         let record = self.record(unit);
+        if preloaded {
+            if phase != Phase::Installed {
+                // It is compiled as if there had been none.
+                return;
+            }
+            record.bound.push(entry);
+            self.totals.preloaded += 1;
+        }
+        let record = self.record(unit);
         record.phases.insert(entry, phase);
+        let has_all = record.phases.values().all(|phase| *phase != Phase::Waiting);
+        if preloaded && has_all && matches!(record.knowledge, Knowledge::Learning { .. }) {
+            // What is hot has its candidate: nothing more is to be learnt for now.
+            record.knowledge = Knowledge::Enough;
+            host.arm(unit, RUNS_BETWEEN_LOOKS, false);
+        }
+        let record = self.record(unit);
         if phase == Phase::Installed && matches!(entry, Entry::Loop(_)) {
             // Have the loop look at once, and the next call too: a unit with a hot loop is hot. Its sites are known by now.
             record.looks = LOOKS_FOR_LOOP;
-            let calls = !record.variadic && !record.phases.contains_key(&Entry::Call);
+            let calls = !preloaded && !record.variadic && !record.phases.contains_key(&Entry::Call);
             if calls {
                 self.request(unit, Entry::Call);
             }
             host.arm(unit, 0, false);
+        }
+    }
+
+    /// The file's candidate for an entry does not fit what was logged of the unit up to when it was asked for.
+    fn go_on_without(
+        &mut self,
+        unit: UnitIndex,
+        entry: Entry,
+        asked: Option<Asked>,
+        host: &mut dyn PlugHost,
+    ) {
+        let record = self.record(unit);
+        let has_learnt = !matches!(record.knowledge, Knowledge::None | Knowledge::Learning { .. });
+        if asked != Some(Asked::Once { is_last: true }) {
+            record.preloaded.insert(entry, Asked::Not);
+            if has_learnt {
+                self.bind_preloaded(unit, true, host);
+            }
+        } else if has_learnt {
+            self.request_waiting(unit, host);
         }
     }
 
@@ -566,6 +666,8 @@ impl Plug {
                 let record = self.record(index);
                 record.retirements += 1;
                 record.forget();
+                // Others of the file were made from the same knowledge.
+                record.preloaded.clear();
                 // What was compiled from the same knowledge goes too: the next ones are made from more of it.
                 let others: Vec<CandidateId> =
                     record.installed.drain(..).map(|(_, (candidate, _))| candidate).collect();

@@ -39,6 +39,8 @@ pub enum Step {
     Failed(FailedGuess),
     /// An assumption that has broken.
     Broken(event::Broken),
+    /// A candidate that came from a file.
+    Preloaded(event::Preloaded),
 }
 
 impl Step {
@@ -51,6 +53,9 @@ impl Step {
             }
             Step::Failed(guess) => planner.failed(*guess),
             Step::Broken(event::Broken { unit, recipe }) => planner.broken(*unit, *recipe),
+            Step::Preloaded(event::Preloaded { unit, entry, knowledge, .. }) => {
+                planner.preloaded(*unit, *entry, *knowledge);
+            }
             Step::Request(_) => {}
         }
     }

@@ -19,20 +19,21 @@ use crate::config::{Backend, Config};
 use crate::log::{Columns, Log, Record, UnitIndex};
 use crate::lower::Target;
 use crate::plan::{Decision, Planner, Refusal, why};
+use crate::preload::{self, PreloadError, PreloadFile, Preloaded, Unbound};
 use crate::profile_text::ProfileText;
 use crate::record::event::{self, Event, Fate, Happened};
 use crate::record::{Progress, Recorder};
 use crate::unit::UnitSource;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use indexmap::IndexMap;
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use surmise_deopt::candidate::Image;
-use surmise_ir::entity::Pc;
+use surmise_ir::entity::{Pc, UnitId};
 use surmise_ir::function::{Entry, Function};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{Language, Recipe};
@@ -70,6 +71,16 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The preload file, or its key, can't be read.
+    #[error("{setting}={path}: {error}")]
+    Preload {
+        /// The setting.
+        setting: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A thread can't be started.
     #[error("can't start the service's threads: {0}")]
     Thread(String),
@@ -87,6 +98,8 @@ pub struct Delivery {
     pub serial: u64,
     /// The candidate, or why there is none.
     pub result: Result<Arc<Image>, Rejection>,
+    /// It comes from a file.
+    pub preloaded: bool,
 }
 
 /// A guess that failed too often.
@@ -106,6 +119,7 @@ enum Message {
     Unit(UnitIndex, Arc<dyn UnitSource>),
     Log(Vec<Record>),
     Request(Request),
+    Bind(Bind),
     Failed(FailedGuess),
     Broken(UnitIndex, Recipe),
     Compiled(Box<Finished>),
@@ -126,6 +140,18 @@ struct Request {
     done: Option<Sender<()>>,
 }
 
+/// A wish for the candidates that a file has for entries of a unit.
+struct Bind {
+    client: Arc<Inbox>,
+    unit: UnitIndex,
+    entries: Vec<Entry>,
+    /// See [`Client::request`].
+    knowledge: (u32, u32),
+    /// They are not asked for again.
+    is_last: bool,
+    done: Option<Sender<()>>,
+}
+
 struct Finished {
     request: Request,
     serial: u64,
@@ -138,6 +164,15 @@ pub struct Inbox {
     deliveries: Mutex<VecDeque<Delivery>>,
     /// Raised after a delivery: the isolate's poll flag.
     waker: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+impl Inbox {
+    fn deliver(&self, delivery: Delivery) {
+        self.deliveries.lock().expect("no holder of the inbox panics").push_back(delivery);
+        if let Some(waker) = &*self.waker.lock().expect("no holder of the waker panics") {
+            waker();
+        }
+    }
 }
 
 /// What the service has done so far.
@@ -169,6 +204,21 @@ pub struct Totals {
     pub broken_assumptions: u64,
     /// How the recording goes, if there is one.
     pub recording: Option<RecordingTotals>,
+    /// How the candidates of the preload file fare, if there is one.
+    pub preload: Option<PreloadTotals>,
+}
+
+/// A preload file in figures.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct PreloadTotals {
+    /// Candidates in the file.
+    pub candidates: usize,
+    /// Candidates that were bound to a unit.
+    pub bound: u64,
+    /// Candidates that were asked for and did not fit, by reason.
+    pub unbound: IndexMap<String, u64, FxBuildHasher>,
+    /// Why the file was refused, or the part of it behind the first damage.
+    pub refused: Option<String>,
 }
 
 /// A recording in figures.
@@ -196,6 +246,8 @@ struct Shared {
     /// How the recording goes, if there is one.
     recording: Option<Arc<Progress>>,
     lost_deopts: AtomicU64,
+    /// What the preload file has candidates for.
+    preloaded: FxHashMap<UnitId, Vec<Entry>>,
 }
 
 /// What compiles: [`compile::compile`], or what stands before it, such as a memory of what was compiled. Compiles are pure: equal units,
@@ -243,11 +295,16 @@ impl Service {
                     .map_err(|error| StartError::Record { path: path.display().to_string(), error })?,
             ),
         };
+        let (preload, totals) = open_preload(&language, &config, target.as_ref())?;
+        let mut preloaded: FxHashMap<UnitId, Vec<Entry>> = FxHashMap::default();
+        for &(unit, entry) in preload.iter().flat_map(|file| &file.header().candidates) {
+            preloaded.entry(unit).or_default().push(entry);
+        }
         let shared = Arc::new(Shared {
             language,
             config,
             target,
-            totals: Mutex::default(),
+            totals: Mutex::new(Totals { preload: totals, ..Totals::default() }),
             dropped_batches: AtomicU64::new(0),
             next_unit: AtomicU64::new(0),
             cancelled: Arc::default(),
@@ -255,6 +312,7 @@ impl Service {
             compiler,
             recording: recorder.as_ref().map(|recorder| recorder.progress().clone()),
             lost_deopts: AtomicU64::new(0),
+            preloaded,
         });
         let (sender, receiver) = unbounded();
         let (log_sender, log_receiver) = bounded(QUEUED_BATCHES);
@@ -270,6 +328,8 @@ impl Service {
             recorded: FxHashSet::default(),
             stopping: None,
             compilers: None,
+            preload,
+            preloaded: Preloaded::default(),
         };
         let thread = std::thread::Builder::new()
             .name("surmise".to_owned())
@@ -406,6 +466,27 @@ impl Client {
             let _ = wait.recv();
         }
     }
+    /// The entries for which the preload file has candidates of a unit.
+    pub fn preloaded(&self, unit: UnitId) -> &[Entry] {
+        self.shared.preloaded.get(&unit).map_or(&[], Vec::as_slice)
+    }
+    /// Whether there is a preload file with anything in it.
+    pub fn has_preload(&self) -> bool {
+        !self.shared.preloaded.is_empty()
+    }
+    /// Asks for the file's candidates for entries of a unit. Each is answered with a delivery: of the candidate, if it fits what was logged
+    /// of the unit, or of [`Rejection::Unbound`]. Then it may be asked for again when more was logged; not if `is_last`, when it is counted as
+    /// refused. In blocking mode, returns when all have been answered. `knowledge` is that of [`Client::request`].
+    pub fn bind(&self, unit: UnitIndex, entries: Vec<Entry>, knowledge: (u32, u32), is_last: bool) {
+        let (done, wait) = bounded(1);
+        let blocking = self.shared.config.blocking;
+        let done = blocking.then_some(done);
+        let bind = Bind { client: self.inbox.clone(), unit, entries, knowledge, is_last, done };
+        if self.sender.send(Message::Bind(bind)).is_ok() && blocking {
+            // An error means that the service is gone: there is nothing to wait for.
+            let _ = wait.recv();
+        }
+    }
     /// Says that a guess failed so often that its candidate was thrown away.
     pub fn failed(&self, guess: FailedGuess) {
         let _ = self.sender.send(Message::Failed(guess));
@@ -468,6 +549,36 @@ impl DeoptRecorder {
     }
 }
 
+/// The preload file of the settings, and its figures. One that does not fit is refused, and the program runs on without it.
+fn open_preload(
+    language: &Language,
+    config: &Config,
+    target: Option<&Target>,
+) -> Result<(Option<PreloadFile>, Option<PreloadTotals>), StartError> {
+    let Some(path) = config.preload.as_ref().filter(|_| !config.disabled) else { return Ok((None, None)) };
+    let failed = |setting, path: &std::path::Path, error| StartError::Preload {
+        setting,
+        path: path.display().to_string(),
+        error,
+    };
+    let key = config.preload_key.as_ref().map(|path| {
+        preload::Key::read(path).map_err(|error| failed("SURMISE_PRELOAD_KEY", path, error))
+    });
+    let key = key.transpose()?;
+    match PreloadFile::open(path, key.as_ref(), &preload::Header::new(language, config, target)) {
+        Ok(file) => {
+            let candidates = file.header().candidates.len();
+            Ok((Some(file), Some(PreloadTotals { candidates, ..PreloadTotals::default() })))
+        }
+        Err(PreloadError::Io(error)) => Err(failed("SURMISE_PRELOAD", path, error)),
+        Err(PreloadError::Refused(refused)) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            eprintln!("surmise: {name} is not preloaded: {refused}; the program goes on without it");
+            Ok((None, Some(PreloadTotals { refused: Some(refused.to_string()), ..PreloadTotals::default() })))
+        }
+    }
+}
+
 /// What a recording begins with.
 fn header(language: &Language, config: &Config, target: Option<&Target>) -> Event {
     Event::Header(Box::new(event::Header {
@@ -492,6 +603,9 @@ struct Worker {
     recorded: FxHashSet<(UnitIndex, Entry)>,
     stopping: Option<Sender<()>>,
     compilers: Option<rayon::ThreadPool>,
+    /// The preload file, until its candidates have been decoded.
+    preload: Option<PreloadFile>,
+    preloaded: Preloaded,
 }
 
 impl Worker {
@@ -501,6 +615,7 @@ impl Worker {
         logs: &Receiver<Vec<Record>>,
         deopts: &Receiver<event::Deopt>,
     ) {
+        self.decode_preload();
         loop {
             // Requests come after the log batches that they rest on: drain those first.
             let message = crossbeam_channel::select! {
@@ -517,7 +632,7 @@ impl Worker {
                     Err(_) => return,
                 },
             };
-            if matches!(message, Message::Request(_)) {
+            if matches!(message, Message::Request(_) | Message::Bind(_)) {
                 while let Ok(batch) = logs.try_recv() {
                     self.log(&batch);
                 }
@@ -553,6 +668,7 @@ impl Worker {
             }
             Message::Log(batch) => self.log(&batch),
             Message::Request(request) => self.plan(request),
+            Message::Bind(bind) => self.bind(bind),
             Message::Failed(guess) => {
                 self.shared.totals.lock().expect("no holder of the totals panics").failed_guesses += 1;
                 self.record(|| Event::Failed(guess));
@@ -648,6 +764,59 @@ impl Worker {
         }
     }
 
+    fn decode_preload(&mut self) {
+        let Some(file) = self.preload.take() else { return };
+        for candidate in file.candidates(&self.shared.language) {
+            match candidate {
+                Ok(candidate) => self.preloaded.add(candidate),
+                Err(refused) => {
+                    let mut totals = self.shared.totals.lock().expect("no holder of the totals panics");
+                    totals.preload.get_or_insert_default().refused = Some(refused.to_string());
+                }
+            }
+        }
+    }
+
+    fn bind(&mut self, bind: Bind) {
+        let Bind { client, unit: index, entries, knowledge, is_last, done } = bind;
+        let Some(unit) = self.units.get(&index).cloned() else { return };
+        for entry in entries {
+            let Some(candidate) = self.preloaded.candidate(unit.id(), entry).cloned() else { continue };
+            let profile = self.planner.profile();
+            let of_unit = |id| if id == unit.id() { profile.unit(index) } else { None };
+            let bound = preload::bind(&candidate, &*unit, &self.shared.language, of_unit);
+            let mut serial = u64::MAX;
+            let result = match bound {
+                Ok(image) => match self.planner.preloaded(index, entry, knowledge) {
+                    Some(number) => {
+                        serial = number;
+                        self.count_preload(|totals| totals.bound += 1);
+                        let event = event::Preloaded { unit: index, entry, knowledge, serial };
+                        self.record(|| Event::Preloaded(event));
+                        self.tell(&format!("=== candidate {serial}: {} as {entry:?}: preloaded\n", unit.name()));
+                        Ok(Arc::new(image))
+                    }
+                    None => Err(Unbound::Limit.into()),
+                },
+                Err(unbound) => {
+                    if is_last {
+                        self.count_preload(|totals| *totals.unbound.entry(unbound.to_string()).or_default() += 1);
+                        self.tell(&format!("=== {} as {entry:?}: not preloaded: {unbound}\n", unit.name()));
+                    }
+                    Err(unbound.into())
+                }
+            };
+            client.deliver(Delivery { unit: index, entry, knowledge, serial, result, preloaded: true });
+        }
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+    fn count_preload(&self, count: impl FnOnce(&mut PreloadTotals)) {
+        let mut totals = self.shared.totals.lock().expect("no holder of the totals panics");
+        count(totals.preload.get_or_insert_default());
+    }
+
     /// The threads that compile, started when the first compile is due. One processor is left to the program, which would wait for
     /// it just when it is slowest. `None` if no thread can be started: then the service's own has to do it.
     fn compilers(&mut self) -> Option<&rayon::ThreadPool> {
@@ -675,11 +844,7 @@ impl Worker {
             self.tell(&format!("=== story of candidate {serial}\n{story}"));
         }
         let result = result.map(Arc::new);
-        let delivery = Delivery { unit, entry, knowledge, serial, result };
-        client.deliveries.lock().expect("no holder of the inbox panics").push_back(delivery);
-        if let Some(waker) = &*client.waker.lock().expect("no holder of the waker panics") {
-            waker();
-        }
+        client.deliver(Delivery { unit, entry, knowledge, serial, result, preloaded: false });
         if let Some(done) = done {
             let _ = done.send(());
         }

@@ -258,6 +258,7 @@ impl Assembler {
             argument_count_home: Some(ARGUMENT_COUNT),
             window_size: 16,
             slots: slots.to_vec(),
+            premises: Vec::new(),
             assumptions: Vec::new(),
             mark_home: self.mark_jumps.as_ref().map(|_| MARK),
             deopt: std::mem::take(&mut self.deopt),

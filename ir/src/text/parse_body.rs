@@ -1,6 +1,7 @@
 //! Reads the blocks of a function or template, and puts the function together.
 
 use super::ParseError;
+use super::lexer::Token;
 use super::parse_instruction::{ParsedInst, recipe};
 use super::parser::{Mark, Parser};
 use crate::analysis::BitSet;
@@ -9,6 +10,7 @@ use crate::frame_state::{FrameInfo, FrameState, ResumePoint, When};
 use crate::function::{BlockData, Function, Immediate, InstData, ValueData, ValueDef};
 use crate::language::Language;
 use crate::opcode::Opcode;
+use crate::premise::{Premise, PremiseWord};
 use crate::types::Type;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use smallvec::SmallVec;
@@ -58,12 +60,14 @@ impl<'l> Body<'l> {
             }
             let is_definition =
                 ["state", "slot", "frame"].into_iter().find(|prefix| parser.peek_entity(prefix).is_some());
+            let is_definition = is_definition.or_else(|| parser.at_word("premise").then_some("premise"));
             match is_definition {
-                Some("slot" | "frame") if implied.is_some() => {
+                Some("slot" | "frame" | "premise") if implied.is_some() => {
                     return parser.fail("an instruction: templates have no slots (words of facts are parameters) and no frames");
                 }
                 Some("state") => self.state(parser)?,
                 Some("slot") => self.slot(parser)?,
+                Some("premise") => self.premise(parser)?,
                 Some(_) => self.frame(parser)?,
                 None => {
                     if self.blocks.is_empty() {
@@ -157,6 +161,31 @@ impl<'l> Body<'l> {
         parser.expect("=")?;
         let recipe = recipe(parser, self.language)?;
         self.function.slots.push(recipe);
+        Ok(())
+    }
+
+    /// `premise @12 fact 3 (shape 12 0, 4, assume claim 7 0)`
+    fn premise(&mut self, parser: &mut Parser) -> Result<(), ParseError> {
+        parser.expect_word("premise")?;
+        let mark = parser.mark();
+        let unit = parser.unit()?.unwrap_or(self.function.unit);
+        let pc = parser.pc()?;
+        parser.expect_word("fact")?;
+        let variant = parser.number("a fact's variant, below 256")?;
+        parser.expect("(")?;
+        let language = self.language;
+        let words = parser.list(")", |parser| {
+            if matches!(parser.peek(), Token::Number(_)) {
+                return parser.number("a word of 32 bits").map(PremiseWord::Integer);
+            }
+            let form = if parser.eat_word("assume") { PremiseWord::Assumption } else { PremiseWord::Slot };
+            recipe(parser, language).map(form)
+        })?;
+        let premise = Premise { unit, pc, variant, words: words.into() };
+        if self.function.premises.contains(&premise) {
+            return mark.fail("a premise that stands above", "each premise once");
+        }
+        self.function.premises.push(premise);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::frame_state::FrameState;
 use crate::function::{BlockCall, Entry, Function, Immediate, InstData, Wanted};
 use crate::language::{Language, Recipe};
 use crate::opcode::Opcode;
+use crate::premise::PremiseWord;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -163,6 +164,24 @@ impl Display for FunctionText<'_> {
                 write!(f, " parent {parent}")?;
             }
             writeln!(f, " window {} registers {}", frame.window, frame.register_count)?;
+        }
+        for premise in &function.premises {
+            f.write_str("  premise ")?;
+            if premise.unit != function.unit {
+                write!(f, "{} ", premise.unit)?;
+            }
+            write!(f, "{} fact {} (", premise.pc, premise.variant)?;
+            for (position, &word) in premise.words.iter().enumerate() {
+                f.write_str(if position > 0 { ", " } else { "" })?;
+                match word {
+                    PremiseWord::Integer(word) => write!(f, "{word}")?,
+                    PremiseWord::Slot(recipe) => RecipeText(self.language, recipe).fmt(f)?,
+                    PremiseWord::Assumption(recipe) => {
+                        write!(f, "assume {}", RecipeText(self.language, recipe))?;
+                    }
+                }
+            }
+            writeln!(f, ")")?;
         }
         BodyText { function, language: self.language, indent: "", first_header: true }.fmt(f)?;
         writeln!(f, "}}")

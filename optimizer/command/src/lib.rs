@@ -13,6 +13,7 @@ macro_rules! say {
 mod bisect;
 mod diff;
 mod execute;
+mod emit;
 mod open;
 mod replay;
 mod show;
@@ -87,6 +88,20 @@ enum Command {
         #[arg(last = true, required = true)]
         check: Vec<String>,
     },
+    /// Writes the candidates that were installed at a recording's end to a file with which later processes start (SURMISE_PRELOAD).
+    Emit {
+        /// The recording.
+        file: PathBuf,
+        /// The file to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Seal it with the key in this file: 16 bytes or more that nobody else knows.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// A setting other than the recorded one, as NAME=VALUE (SURMISE_ may be left out).
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+    },
     /// What differs between two recordings, or between a recording and itself under other settings.
     Diff {
         /// The recording.
@@ -122,6 +137,9 @@ pub fn main() -> ExitCode {
         }
         Command::Stats { file } => stats::run(&file, json),
         Command::Bisect { file, check } => bisect::run(&file, &check, json),
+        Command::Emit { file, output, key, settings } => {
+            emit::run(&file, &output, key.as_deref(), &settings, json)
+        }
         Command::Why { file, unit } => why::run(&file, &unit, json),
         Command::Diff { file, other, settings } => diff::run(&file, other.as_deref(), &settings, json),
     };

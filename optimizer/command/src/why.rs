@@ -64,7 +64,16 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                     format!("  it was left {} times: {} in {}", failed.count, failed.reason, failed.unit)
                 }));
             }
-            Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) => {}
+            Step::Preloaded(preloaded) if preloaded.unit == unit => {
+                requests += 1;
+                let became = crate::show::fate(recording, preloaded.serial);
+                let left = recording.deopts_of(preloaded.serial);
+                events.push(format!(
+                    "candidate {} as {} came from a preload file: {became}, left {left} times",
+                    preloaded.serial, preloaded.entry
+                ));
+            }
+            Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) | Step::Preloaded(_) => {}
         }
     }
     let profile = planner.profile().unit(unit).cloned();

@@ -63,6 +63,7 @@ pub(super) fn compile(
         window_size: function.window_size(),
         slots: function.slots.values().copied().collect(),
         assumptions: function.assumptions().collect(),
+        premises: function.premises.clone(),
         deopt: tables.deopt,
         calls: tables.calls,
     };

@@ -31,6 +31,7 @@ use surmise_ir::function::{BlockCall, Entry, Function, Immediate, InstData, Valu
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::{Case, Language, OperandPattern, Recipe, WordUse};
 use surmise_ir::opcode::Opcode;
+use surmise_ir::premise::{Premise, PremiseWord};
 use surmise_ir::types::Type;
 
 /// How many behaviours of one site get code of their own: beyond, tests cost more than the host's function, which has a cache.
@@ -473,9 +474,10 @@ impl<'a> Walk<'a, '_> {
             })
     }
 
-    /// Inlines a case. `args` are the operands; returns what the template returns.
+    /// Inlines a case at a site. `args` are the operands; returns what the template returns.
     fn inline(
         &mut self,
+        pc: Pc,
         choice: &Choice<'a>,
         args: &[Value],
         otherwise: Otherwise,
@@ -504,6 +506,10 @@ impl<'a> Walk<'a, '_> {
                 }
             };
             copy.values[params[index]] = value.into();
+        }
+        if let Some(variant) = case.variant {
+            let uses = case.words.iter().zip(&choice.words);
+            self.rest_on(pc, variant, uses.map(|(&word_use, &word)| PremiseWord::new(word_use, word)).collect());
         }
         let mut params = params[case.operands.len()..].iter();
         for (&word_use, &word) in case.words.iter().zip(&choice.words) {
@@ -656,9 +662,16 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// A plan's cases one behind the other; all results meet in a new block, where the walk goes on.
-    fn chain(&mut self, plan: &Plan<'a>, inst: Inst, data: &InstData, state: FrameStateId) -> Option<Value> {
+    fn chain(
+        &mut self,
+        pc: Pc,
+        plan: &Plan<'a>,
+        inst: Inst,
+        data: &InstData,
+        state: FrameStateId,
+    ) -> Option<Value> {
         if let ([only], true) = (&plan.choices[..], plan.leaves) {
-            return self.inline(only, &data.args, Otherwise::Leave(state), &[]);
+            return self.inline(pc, only, &data.args, Otherwise::Leave(state), &[]);
         }
         self.guard_common_kinds(plan, data, state);
         let end = self.add_block();
@@ -670,8 +683,8 @@ impl<'a> Walk<'a, '_> {
             let is_last = plan.leaves && index + 1 == plan.choices.len();
             let next = (!is_last).then(|| self.add_block());
             let mark = self.undo.len();
-            let value =
-                self.inline(choice, &data.args, next.map_or(Otherwise::Leave(state), Otherwise::GoTo), &[]);
+            let otherwise = next.map_or(Otherwise::Leave(state), Otherwise::GoTo);
+            let value = self.inline(pc, choice, &data.args, otherwise, &[]);
             let value = if result.is_some() { value } else { None };
             self.jump(end, value.as_slice());
             self.undo_to(mark);
@@ -714,6 +727,11 @@ impl<'a> Walk<'a, '_> {
         let inst = self.function.make_inst(data, None);
         self.assumptions.push(inst);
         inst
+    }
+    /// Notes that the function rests on a fact of its own unit's log.
+    fn rest_on(&mut self, pc: Pc, variant: u8, words: SmallVec<[PremiseWord; 4]>) {
+        let unit = self.function.unit;
+        self.function.rest_on(Premise { unit, pc, variant, words });
     }
     fn emit_slot(&mut self, recipe: Recipe) -> Inst {
         let slot = self.function.slot(recipe);
@@ -760,7 +778,7 @@ impl<'a> Walk<'a, '_> {
             return self.deoptimize(state);
         }
         let value = match plan {
-            Some(plan) => self.chain(&plan, inst, &data, state),
+            Some(plan) => self.chain(pc, &plan, inst, &data, state),
             None => {
                 self.out.push(inst);
                 data.result
@@ -865,14 +883,17 @@ impl<'a> Walk<'a, '_> {
             Some(_) => return None,
             None => self.guard_kind(data.args[0], natives.kind, GuardReason::Callee, state),
         };
-        let slot = self.emit_slot(Recipe { class: natives.recipe, words: [u64::from(native), 0] });
+        let recipe = Recipe { class: natives.recipe, words: [u64::from(native), 0] };
+        let words = smallvec![PremiseWord::Slot(recipe), PremiseWord::Integer(number)];
+        self.rest_on(info.site, natives.variant, words);
+        let slot = self.emit_slot(recipe);
         let expected = self.function.result(slot);
         let same = self.emit(InstData::new(Opcode::RefEqual, &[callee, expected], Immediate::None));
         let same = self.function.result(same);
         let mut guard = InstData::new(Opcode::GuardTrue, &[same], Immediate::Reason(GuardReason::Callee));
         guard.state = Some(state);
         let guard = self.emit(guard);
-        let value = self.inline(&choice, args, Otherwise::Leave(state), &[guard]);
+        let value = self.inline(info.site, &choice, args, Otherwise::Leave(state), &[guard]);
         Some(if data.result.is_some() { value } else { None })
     }
 }

@@ -64,6 +64,19 @@ pub struct Request {
     pub decision: Decision,
 }
 
+/// A candidate from a file was bound to a unit: it was not compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Preloaded {
+    /// The unit.
+    pub unit: UnitIndex,
+    /// How the candidate is entered.
+    pub entry: Entry,
+    /// As in a request.
+    pub knowledge: (u32, u32),
+    /// Number of the candidate.
+    pub serial: u64,
+}
+
 /// An assumption has broken.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Broken {
@@ -192,6 +205,8 @@ pub enum Event {
     Failed(FailedGuess),
     /// An assumption has broken.
     Broken(Broken),
+    /// A candidate came from a file.
+    Preloaded(Preloaded),
     /// A compile ended.
     Compile(Box<Compile>),
     /// A candidate's fate.
@@ -219,6 +234,7 @@ pub const KINDS: &[&str] = &[
     "~end",
     "broken",
     "~arguments",
+    "preloaded",
 ];
 
 impl Event {
@@ -237,6 +253,7 @@ impl Event {
             Event::End(_) => 9,
             Event::Broken(_) => 10,
             Event::Arguments(_) => 11,
+            Event::Preloaded(_) => 12,
         }
     }
     /// Its bytes.
@@ -255,6 +272,7 @@ impl Event {
             Event::End(content) => encode(content),
             Event::Broken(content) => encode(content),
             Event::Arguments(content) => encode(content),
+            Event::Preloaded(content) => encode(content),
         }
     }
     /// The event of a kind's name and bytes; `None` for names that are unknown here.
@@ -273,6 +291,7 @@ impl Event {
             "~end" => decode(bytes).map(Event::End),
             "broken" => decode(bytes).map(Event::Broken),
             "~arguments" => decode(bytes).map(Event::Arguments),
+            "preloaded" => decode(bytes).map(Event::Preloaded),
             _ => return None,
         })
     }

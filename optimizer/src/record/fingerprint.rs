@@ -84,3 +84,13 @@ pub fn of_frames(plan: &RebuildPlan, language: &Language) -> u64 {
     }
     short(&hasher.finalize())
 }
+
+/// A lifted function's, whatever its name, and whatever the things are called in one process that its slots hold.
+pub fn of_lifted(function: &Function) -> [u8; 32] {
+    let mut nameless = function.clone();
+    nameless.name.clear();
+    for recipe in nameless.slots.values_mut() {
+        recipe.words = [0; 2];
+    }
+    *blake3::hash(&encode(&nameless)).as_bytes()
+}

@@ -78,6 +78,8 @@ pub struct Connection {
     pub prototypes: Vec<*mut Prototype>,
     /// The same by unit id.
     pub units: FxHashMap<UnitId, *mut Prototype>,
+    /// How many units have equal content.
+    pub copies: FxHashMap<UnitId, u64>,
     /// Flags for the frame that a compiled frame entered by the interpreter turns into, should it be rebuilt.
     pub entered_flags: u32,
     /// Nothing is compiled any more, and nothing compiled is entered.
@@ -136,6 +138,7 @@ impl State {
             snapshots: Vec::new(),
             prototypes: Vec::new(),
             units: FxHashMap::default(),
+            copies: FxHashMap::default(),
             entered_flags: 0,
             is_paused: false,
             logging: 0,
@@ -196,7 +199,14 @@ impl Connection {
         // SAFETY: prototypes live as long as the state, and their entry cells stay where they are.
         unsafe {
             if (*prototype).unit.index == UNKNOWN {
-                let snapshot = Arc::new(snapshot(&*prototype));
+                let mut snapshot = snapshot(&*prototype);
+                // Equal functions in one place, as chunks that are loaded again and again have them, are told apart by their number.
+                let copies = self.copies.entry(snapshot.id).or_default();
+                if *copies > 0 {
+                    snapshot.id = UnitId(fnv(snapshot.id.0, &copies.to_le_bytes()));
+                }
+                *copies += 1;
+                let snapshot = Arc::new(snapshot);
                 let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
                 let (index, _) = self.plug.register(snapshot.clone(), cell, (*prototype).is_vararg);
                 debug_assert_eq!(
@@ -261,14 +271,18 @@ fn lifted_constant(constant: Value) -> Constant {
     }
 }
 
-/// A hash of what the unit does: the FNV-1a hash of its code, constants, keys and the places of its functions in the source.
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The FNV-1a hash of bytes, behind those that gave `hash`.
+fn fnv(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A hash of what the unit is: its code, constants, keys and upvalues, those of its functions, its file's name and its line. Equal in
+/// each process that loads it, wherever the file is.
 fn unit_id(prototype: &Prototype) -> UnitId {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut add = |bytes: &[u8]| {
-        for &byte in bytes {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
+    let mut hash = FNV_START;
+    let mut add = |bytes: &[u8]| hash = fnv(hash, bytes);
     for i in &prototype.code {
         add(&[i.op as u8, i.a, i.b, i.c]);
         add(&i.d.to_le_bytes());
@@ -276,22 +290,30 @@ fn unit_id(prototype: &Prototype) -> UnitId {
     for constant in &prototype.constants {
         add(&constant.tag.to_le_bytes());
         if constant.is(Tag::String) {
-            add(LuaString::bytes(constant.as_string()));
+            let bytes = LuaString::bytes(constant.as_string());
+            add(&bytes.len().to_le_bytes());
+            add(bytes);
         } else {
             add(&constant.payload.to_le_bytes());
         }
     }
     for cache in &prototype.caches {
-        add(LuaString::bytes(cache.key));
-        add(&[0]);
+        let bytes = LuaString::bytes(cache.key);
+        add(&bytes.len().to_le_bytes());
+        add(bytes);
+    }
+    for child in &prototype.children {
+        // SAFETY: children live as long as the state.
+        for upvalue in unsafe { &(**child).upvalues } {
+            add(format!("{upvalue:?}").as_bytes());
+        }
+        add(&[0xff]);
     }
     for upvalue in &prototype.upvalues {
-        add(format!("{:?}", upvalue).as_bytes());
+        add(format!("{upvalue:?}").as_bytes());
     }
     add(&[prototype.parameter_count, prototype.is_vararg as u8, prototype.register_count]);
-    add(prototype.source.as_bytes());
+    add(surmise::record::without_folders(&prototype.source).as_bytes());
     add(&prototype.line_defined.to_le_bytes());
-    // A function's number tells apart functions with equal text in one place.
-    add(&prototype.unit.id.to_le_bytes());
     UnitId(hash)
 }

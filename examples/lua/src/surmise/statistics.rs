@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use surmise::deopt::table::TableFigures;
 use surmise::ir::guard::GuardReason;
-use surmise::service::RecordingTotals;
+use surmise::service::{PreloadTotals, RecordingTotals};
 
 use crate::state::State;
 
@@ -53,6 +53,8 @@ struct SurmiseFigures {
     log_bytes: u64,
     dropped_batches: u64,
     recording: Option<RecordingTotals>,
+    preloaded: u64,
+    preload: Option<PreloadTotals>,
 }
 
 #[derive(serde::Serialize)]
@@ -123,6 +125,8 @@ impl State {
             log_bytes: service.events * size_of::<surmise::log::Record>() as u64,
             dropped_batches: service.dropped_batches,
             recording: service.recording,
+            preloaded: plug.preloaded,
+            preload: service.preload,
         })
     }
 }
@@ -170,6 +174,17 @@ fn table(report: &Report) -> String {
             row("spesh slots", format!("{}, {} bytes", figures.slots, figures.slot_bytes));
             row("log events", format!("{}, {} bytes", figures.log_events, figures.log_bytes));
             row("log batches dropped", figures.dropped_batches.to_string());
+            if let Some(preload) = &figures.preload {
+                let PreloadTotals { candidates, bound, unbound, refused } = preload;
+                row("preload file, candidates", candidates.to_string());
+                row("  bound, installed", format!("{bound}, {}", figures.preloaded));
+                for (reason, count) in unbound {
+                    row(&format!("  not bound: {reason}"), count.to_string());
+                }
+                if let Some(reason) = refused {
+                    row("  refused", reason.clone());
+                }
+            }
             if let Some(recording) = &figures.recording {
                 row("recording", format!("{} records, {} bytes", recording.records, recording.bytes));
                 if let Some(failure) = &recording.failure {
