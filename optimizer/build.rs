@@ -3,7 +3,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 fn main() {
-    let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"));
+    let here =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"));
     // The packages on which this one rests stand beside it, or are those of its version.
     let folders = [here.join("src"), here.join("../ir/src"), here.join("../deopt/src")];
     let mut hasher = DefaultHasher::new();

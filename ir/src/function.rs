@@ -13,8 +13,8 @@ use crate::entity::{
 use crate::frame_state::{FrameInfo, FrameState};
 use crate::guard::GuardReason;
 use crate::language::{Language, Recipe};
-use crate::premise::Premise;
 use crate::opcode::{FloatCondition, ImmediateForm, IntCondition, Opcode};
+use crate::premise::Premise;
 use crate::types::Type;
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};

@@ -21,6 +21,8 @@ pub const WINDOWS: u32 = 5;
 /// Failures of one guard before its candidate is thrown away: a guess that fails now and then is still worth having, one
 /// that fails this often costs more than it brings.
 pub const FAILURES_BEFORE_RETIREMENT: u32 = 8;
+/// The same of a candidate from a file: it has proved itself, and what fails while a program starts is not what it was made for.
+pub const FAILURES_OF_PRELOADED: u32 = 200;
 /// How often one guess (a reason at a site) may bring down candidates before it is no longer made.
 pub const RETIREMENTS_PER_GUESS: u32 = 2;
 /// How often a site that was taken for never reached may be reached before a unit is compiled for all of its sites: the first such

@@ -30,7 +30,7 @@ use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
 use crate::snapshot::Snapshots;
 use crate::unit::UnitSource;
 use invalidated::Stress;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 use surmise_deopt::candidate::CandidateId;
@@ -190,6 +190,8 @@ struct Observer {
     recorder: Option<DeoptRecorder>,
     /// Numbers, in the order of planning, of the candidates that are installed: for the recording.
     serials: Mutex<FxHashMap<CandidateId, u64>>,
+    /// Candidates from a file.
+    preloaded: Mutex<FxHashSet<CandidateId>>,
 }
 
 impl Observer {
@@ -198,6 +200,9 @@ impl Observer {
         if self.recorder.is_some() {
             self.serials.lock().expect("no holder of the numbers panics").insert(candidate, serial);
         }
+    }
+    fn is_preloaded(&self, candidate: CandidateId) -> bool {
+        self.preloaded.lock().expect("no holder of the set panics").contains(&candidate)
     }
     fn serial(&self, candidate: CandidateId) -> Option<u64> {
         self.serials.lock().expect("no holder of the numbers panics").get(&candidate).copied()
@@ -231,7 +236,11 @@ impl DeoptObserver for Observer {
             ExitReason::Guard(reason, site) => {
                 observed.deopts[reason as usize] += 1;
                 let failures = candidate.deopt_count(event.point as usize);
-                if failures >= self.failures_before_retirement && reason != GuardReason::Stack && !self.forced
+                if failures >= self.failures_before_retirement
+                    && reason != GuardReason::Stack
+                    && !self.forced
+                    && (failures >= crate::config::FAILURES_OF_PRELOADED
+                        || !self.is_preloaded(candidate.id()))
                 {
                     observed.retire.push((candidate.id(), event.unit, site, reason, failures));
                     (self.wake)();
@@ -277,6 +286,7 @@ impl Plug {
             wake: Box::new(move || woken.request_poll()),
             recorder: client.deopt_recorder(),
             serials: Mutex::default(),
+            preloaded: Mutex::default(),
         });
         isolate.set_observer(Some(observer.clone()));
         isolate.set_checked(config.deopt_all_every.is_some());
@@ -577,6 +587,14 @@ impl Plug {
             Ok(image) => match self.install(image, serial, host) {
                 Ok(candidate) => {
                     self.totals.installed += 1;
+                    let mut known = self.observer.preloaded.lock().expect("no holder of the set panics");
+                    // Numbers are used again.
+                    if preloaded {
+                        known.insert(candidate)
+                    } else {
+                        known.remove(&candidate)
+                    };
+                    drop(known);
                     if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
                         self.isolate.retire(older);
                         self.tell_retired(older);

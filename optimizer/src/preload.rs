@@ -29,7 +29,7 @@ mod file;
 
 pub use bind::{Unbound, bind};
 pub use emit::{Emitted, Skipped, emit};
-pub use file::{Header, Key, PreloadError, PreloadFile, PreloadedCandidate, Refused};
+pub use file::{Header, Key, PreloadError, PreloadFile, PreloadedCandidate, Refused, write};
 
 use rustc_hash::FxHashMap;
 use std::sync::Arc;

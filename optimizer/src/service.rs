@@ -561,9 +561,10 @@ fn open_preload(
         path: path.display().to_string(),
         error,
     };
-    let key = config.preload_key.as_ref().map(|path| {
-        preload::Key::read(path).map_err(|error| failed("SURMISE_PRELOAD_KEY", path, error))
-    });
+    let key = config
+        .preload_key
+        .as_ref()
+        .map(|path| preload::Key::read(path).map_err(|error| failed("SURMISE_PRELOAD_KEY", path, error)));
     let key = key.transpose()?;
     match PreloadFile::open(path, key.as_ref(), &preload::Header::new(language, config, target)) {
         Ok(file) => {
@@ -793,14 +794,19 @@ impl Worker {
                         self.count_preload(|totals| totals.bound += 1);
                         let event = event::Preloaded { unit: index, entry, knowledge, serial };
                         self.record(|| Event::Preloaded(event));
-                        self.tell(&format!("=== candidate {serial}: {} as {entry:?}: preloaded\n", unit.name()));
+                        self.tell(&format!(
+                            "=== candidate {serial}: {} as {entry:?}: preloaded\n",
+                            unit.name()
+                        ));
                         Ok(Arc::new(image))
                     }
                     None => Err(Unbound::Limit.into()),
                 },
                 Err(unbound) => {
                     if is_last {
-                        self.count_preload(|totals| *totals.unbound.entry(unbound.to_string()).or_default() += 1);
+                        self.count_preload(|totals| {
+                            *totals.unbound.entry(unbound.to_string()).or_default() += 1
+                        });
                         self.tell(&format!("=== {} as {entry:?}: not preloaded: {unbound}\n", unit.name()));
                     }
                     Err(unbound.into())

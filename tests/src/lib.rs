@@ -3,12 +3,14 @@
 
 pub mod conformance;
 pub mod corpus;
+pub mod damage;
 pub mod differential;
 pub mod driver;
 pub mod filetest;
 pub mod mutate;
 pub mod native;
 pub mod random;
+pub mod scratch;
 pub mod suite;
 
 use std::path::{Path, PathBuf};

@@ -1,35 +1,21 @@
 //! Recordings: they change nothing, they replay to the last byte, they are small, and damaged ones are refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use surmise::compile::Asked;
 use surmise::ir::generate::Random;
-use surmise::record::codec::{CHUNK_HEADER, chunk, put_record, read_chunk, take_record};
+use surmise::record::codec::{CHUNK_HEADER, chunk, read_chunk};
 use surmise::record::{Event, Reader};
 use surmise::replay::execute::execute;
 use surmise::replay::{Planned, Recording, World, compile_all, plan, replay};
 use surmise_tests::corpus::{PROGRAMS, describe, files, read};
+use surmise_tests::damage::damage;
+use surmise_tests::random::Seeds;
+use surmise_tests::scratch::Scratch;
 use surmise_tests::{programs, remove_settings};
 
 const COMMAND: &str = env!("CARGO_BIN_EXE_lua-under-test");
-
-/// A file that is gone with its name.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let file = format!("surmise-{}-{name}", std::process::id());
-        Scratch(std::env::temp_dir().join(file))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 fn run(program: &Path, settings: &[(&str, &Path)], arguments: &[&str]) -> String {
     let mut command = Command::new(COMMAND);
@@ -45,7 +31,7 @@ fn on() -> &'static Path {
 }
 
 fn recorded(program: &Path, settings: &[(&str, &Path)]) -> Vec<u8> {
-    let file = Scratch::new(&format!("{:?}.surmise", std::thread::current().id()));
+    let file = Scratch::new("recorded.surmise");
     run(program, &[settings, &[("SURMISE_RECORD", &file.0)]].concat(), &["2"]);
     std::fs::read(&file.0).expect("the recording was written")
 }
@@ -221,11 +207,9 @@ fn wrong_fields_are_errors_and_never_panics() {
         assert!(raw.len() > CHUNK_HEADER);
         raws.push(raw);
     }
-    let number =
-        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (first, count) = (number("RANDOM_FIRST", 0), number("RANDOM_SEEDS", 400));
+    let seeds = Seeds::from_env(400);
     let mut went_well = 0;
-    for seed in first..first + count {
+    for seed in seeds.range() {
         let mut random = Random::new(seed);
         let mut changed = raws.clone();
         let chosen = random.below(raws.len());
@@ -239,45 +223,7 @@ fn wrong_fields_are_errors_and_never_panics() {
             Err(_) => panic!("RANDOM_FIRST={seed} RANDOM_SEEDS=1 panics"),
         }
     }
-    println!("{count} damaged recordings, {went_well} of them still mean something");
-}
-
-/// One byte of one record to an extreme or anything, or a record dropped, doubled or moved.
-fn damage(random: &mut Random, raw: &mut Vec<u8>) {
-    let mut records = Vec::new();
-    let mut rest = &raw[..];
-    while !rest.is_empty() {
-        let Ok((kind, bytes)) = take_record(&mut rest) else { break };
-        records.push((kind, bytes.to_vec()));
-    }
-    let at = random.below(records.len());
-    match random.below(8) {
-        0 => drop(records.remove(at)),
-        1 => records.push(records[at].clone()),
-        2 => {
-            let record = records.remove(at);
-            records.push(record);
-        }
-        3 => records[at].0 = random.below(15) as u8,
-        4 => {
-            let length = records[at].1.len();
-            records[at].1.truncate(random.below(length + 1));
-        }
-        _ => {
-            let bytes = &mut records[at].1;
-            if !bytes.is_empty() {
-                let place = random.below(bytes.len());
-                // Extremes of one byte, and bincode's marks for longer numbers.
-                let extremes =
-                    [0, 1, 0x7f, 0x80, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff, bytes[place].wrapping_add(1)];
-                bytes[place] = extremes[random.below(extremes.len())];
-            }
-        }
-    }
-    raw.clear();
-    for (kind, bytes) in records {
-        put_record(raw, kind, &bytes);
-    }
+    println!("{} damaged recordings, {went_well} of them still mean something", seeds.count);
 }
 
 /// A file that can't grow ends the recording with one warning, and not the program.

@@ -21,8 +21,7 @@ pub fn run(
     settings: &[String],
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let named =
-        |path: &Path, error: &dyn std::fmt::Display| Failure(format!("{}: {error}", path.display()));
+    let named = |path: &Path, error: &dyn std::fmt::Display| Failure(format!("{}: {error}", path.display()));
     let key = key.map(|path| Key::read(path).map_err(|error| named(path, &error))).transpose()?;
     let recording = open::recording(file)?;
     let world = open::world(&recording, settings)?;
@@ -35,7 +34,11 @@ pub fn run(
         open::print_json(&Report { candidates, skipped: emitted.skipped, bytes, keyed: key.is_some() })?;
         return Ok(ExitCode::SUCCESS);
     }
-    say!("{}: {candidates} candidates, {bytes} bytes{}", output.display(), if key.is_some() { ", sealed" } else { "" });
+    say!(
+        "{}: {candidates} candidates, {bytes} bytes{}",
+        output.display(),
+        if key.is_some() { ", sealed" } else { "" }
+    );
     for Skipped { unit, serial, reason } in &emitted.skipped {
         say!("left out: candidate {serial}, {unit}: {reason}");
     }

@@ -29,6 +29,9 @@ struct Line {
 pub fn fate(recording: &Recording, serial: u64) -> String {
     let fates: Vec<&str> = recording.fates_of(serial).map(fate_name).collect();
     match (recording.compiles.get(&serial), fates.is_empty()) {
+        (None, _) if recording.planned().any(|planned| planned.serial == serial && planned.preloaded) => {
+            std::iter::once("preloaded").chain(fates).collect::<Vec<_>>().join(", ")
+        }
         (None, _) => "not compiled before the end".to_owned(),
         (Some(Compile { result: Err(rejection), .. }), _) => format!("rejected: {rejection}"),
         (Some(_), true) => "not delivered before the end".to_owned(),

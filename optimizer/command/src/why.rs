@@ -69,7 +69,7 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                 let became = crate::show::fate(recording, preloaded.serial);
                 let left = recording.deopts_of(preloaded.serial);
                 events.push(format!(
-                    "candidate {} as {} came from a preload file: {became}, left {left} times",
+                    "candidate {} as {} came from a file: {became}, left {left} times",
                     preloaded.serial, preloaded.entry
                 ));
             }

@@ -364,7 +364,7 @@ impl<'a> Walk<'a, '_> {
         }
         let site = site?;
         let mut choices: SmallVec<[Choice<'a>; 4]> = SmallVec::new();
-        let mut covers_all = !site.overflowed;
+        let mut covers_all = !site.overflowed && !site.has_rare;
         // The most frequent behaviours first. What was seen as often keeps the order in which it came up.
         if site.facts.is_empty() {
             let mut seen: SmallVec<[_; 8]> = site.operands.iter().collect();
@@ -509,7 +509,11 @@ impl<'a> Walk<'a, '_> {
         }
         if let Some(variant) = case.variant {
             let uses = case.words.iter().zip(&choice.words);
-            self.rest_on(pc, variant, uses.map(|(&word_use, &word)| PremiseWord::new(word_use, word)).collect());
+            self.rest_on(
+                pc,
+                variant,
+                uses.map(|(&word_use, &word)| PremiseWord::new(word_use, word)).collect(),
+            );
         }
         let mut params = params[case.operands.len()..].iter();
         for (&word_use, &word) in case.words.iter().zip(&choice.words) {

@@ -68,7 +68,9 @@ pub fn bind<'p>(
     profile: impl Fn(UnitId) -> Option<&'p UnitProfile>,
 ) -> Result<Image, Unbound> {
     let lifted = unit.lift(language, candidate.entry).map_err(|error| Unbound::Lift(error.0))?;
-    if fingerprint::of_lifted(&lifted) != candidate.lifted || lifted.slots.len() != candidate.lifted_slots.len() {
+    if fingerprint::of_lifted(&lifted) != candidate.lifted
+        || lifted.slots.len() != candidate.lifted_slots.len()
+    {
         return Err(Unbound::Content);
     }
     let mut search = Search { trials: TRIALS, ..Search::default() };

@@ -1,7 +1,8 @@
 //! Emit: from a recording to a preload file.
 //!
 //! The recording's decisions are made again, and of each unit's entry the candidate is compiled that was installed when the recording
-//! ended: not those that gave way to better ones, and not those whose guesses failed.
+//! ended: not those that gave way to better ones, and not those whose guesses failed. It is compiled without what was seen rarely: a
+//! process that starts with it sees that late, and would have to wait for it.
 
 use super::bind::{premises, slots};
 use super::file::{self, Header, Key, PreloadedCandidate};
@@ -9,8 +10,7 @@ use crate::compile::{Asked, Job};
 use crate::profile::Map;
 use crate::record::event::Fate;
 use crate::record::fingerprint;
-use crate::replay::{self, Recording, World};
-use crate::unit::UnitSource;
+use crate::replay::{self, Planned, Recording, World};
 use rustc_hash::FxHashSet;
 use surmise_ir::entity::UnitId;
 use surmise_ir::function::Entry;
@@ -60,9 +60,17 @@ pub fn emit(recording: &Recording, world: &World, done: &(dyn Fn() + Sync)) -> E
         candidates: Vec::new(),
         skipped: Vec::new(),
     };
-    let wanted = last_installed(recording);
+    let installed = last_installed(recording);
+    for planned in installed.iter().filter(|planned| planned.preloaded) {
+        let unit = recording.unit_name(planned.unit);
+        let reason = "it came from a preload file: its knowledge is not in the recording".to_owned();
+        emitted.skipped.push(Skipped { unit, serial: planned.serial, reason });
+    }
+    let wanted: FxHashSet<u64> = installed.iter().map(|planned| planned.serial).collect();
     let plan = replay::plan(recording, &world.config);
-    let jobs: Vec<Job> = plan.jobs.into_iter().filter(|job| wanted.contains(&job.serial)).collect();
+    let jobs = plan.jobs.into_iter().filter(|job| wanted.contains(&job.serial));
+    // A premise that is rarely seen would have to be waited for.
+    let jobs: Vec<Job> = jobs.map(|job| Job { profile: job.profile.without_rare_facts(), ..job }).collect();
     let asked = Asked { story: false, trail: true };
     for replayed in replay::compile_all(&recording.header, world, jobs, asked, done) {
         let (job, compiled) = (replayed.job, replayed.compiled);
@@ -81,7 +89,11 @@ pub fn emit(recording: &Recording, world: &World, done: &(dyn Fn() + Sync)) -> E
         match candidate.and_then(with_origins) {
             Ok(candidate) => emitted.candidates.push(candidate),
             Err(reason) => {
-                emitted.skipped.push(Skipped { unit: job.unit.name().to_owned(), serial: job.serial, reason });
+                emitted.skipped.push(Skipped {
+                    unit: job.unit.name().to_owned(),
+                    serial: job.serial,
+                    reason,
+                });
             }
         }
     }
@@ -100,27 +112,25 @@ fn with_origins(candidate: PreloadedCandidate) -> Result<PreloadedCandidate, Str
     }
 }
 
-/// Numbers of the candidates that were installed at the recording's end, one for each entry.
-fn last_installed(recording: &Recording) -> FxHashSet<u64> {
-    let of_serial: Map<u64, (UnitId, Entry)> = recording
-        .planned()
-        .filter_map(|planned| {
-            let unit = recording.units.get(&planned.unit)?;
-            Some((planned.serial, (unit.id(), planned.entry)))
-        })
-        .collect();
-    let mut installed: Map<(UnitId, Entry), u64> = Map::default();
+/// The candidates that were installed at the recording's end, one for each entry.
+fn last_installed(recording: &Recording) -> Vec<Planned> {
+    let by_serial: Map<u64, Planned> = recording.planned().map(|planned| (planned.serial, planned)).collect();
+    let mut installed: Map<(UnitId, Entry), Planned> = Map::default();
     for happened in &recording.fates {
-        let Some(&entry) = of_serial.get(&happened.serial) else { continue };
+        let Some(&planned) = by_serial.get(&happened.serial) else { continue };
+        let Some(unit) = recording.units.get(&planned.unit) else { continue };
+        let entry = (unit.id, planned.entry);
         match happened.fate {
             Fate::Installed => {
-                installed.insert(entry, happened.serial);
+                installed.insert(entry, planned);
             }
-            Fate::Retired | Fate::Invalidated if installed.get(&entry) == Some(&happened.serial) => {
+            Fate::Retired | Fate::Invalidated
+                if installed.get(&entry).is_some_and(|last| last.serial == happened.serial) =>
+            {
                 installed.swap_remove(&entry);
             }
             Fate::Retired | Fate::Invalidated | Fate::Outdated | Fate::NotInstallable => {}
         }
     }
-    installed.values().copied().collect()
+    installed.into_values().collect()
 }

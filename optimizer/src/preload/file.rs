@@ -94,7 +94,11 @@ impl Header {
         if self.settings != here.settings {
             let text = |settings: &[(String, String)]| match settings {
                 [] => "the default settings".to_owned(),
-                _ => settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
+                _ => settings
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
             };
             return Err(Refused::Settings { found: text(&self.settings), here: text(&here.settings) });
         }
@@ -318,7 +322,9 @@ impl PreloadFile {
         }))?;
         file.header = match header.content {
             Content::Header(header) => *header,
-            Content::Candidate(_) => return Err(header.place.wrong("candidate", "the file begins with a header")),
+            Content::Candidate(_) => {
+                return Err(header.place.wrong("candidate", "the file begins with a header"));
+            }
         };
         // Without the key, a file that was sealed with one is as good as its chunks' checksums.
         if !fits && !file.header.keyed {
@@ -425,8 +431,11 @@ impl Records<'_> {
     fn advance(&mut self) -> Result<Option<Record>, Refused> {
         while self.at == self.content.len() {
             let before = self.rest.len();
-            let chunk = codec::read_chunk(&mut self.rest)
-                .map_err(|error| Refused::Chunk { chunk: self.chunk, offset: self.offset, error })?;
+            let chunk = codec::read_chunk(&mut self.rest).map_err(|error| Refused::Chunk {
+                chunk: self.chunk,
+                offset: self.offset,
+                error,
+            })?;
             let Some(content) = chunk else { return Ok(None) };
             self.offset += before - self.rest.len();
             self.content = content;
@@ -470,7 +479,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     name.push(".new");
     let beside = Path::new(&name);
     let mut file = std::fs::File::create(beside)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(beside, path));
+    let written =
+        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(beside, path));
     if written.is_err() {
         let _ = std::fs::remove_file(beside);
     }

@@ -54,6 +54,8 @@ pub struct Planned {
     pub unit: UnitIndex,
     /// How it is entered.
     pub entry: Entry,
+    /// It was not compiled but came from a preload file.
+    pub preloaded: bool,
 }
 
 /// A recording in memory.
@@ -151,11 +153,14 @@ impl Recording {
     pub fn unit_name(&self, unit: UnitIndex) -> String {
         self.units.get(&unit).map_or_else(|| format!("unit {}", unit.0), |unit| unit.name.clone())
     }
-    /// The candidates that were planned, in order.
+    /// The candidates that were planned or preloaded, in order.
     pub fn planned(&self) -> impl Iterator<Item = Planned> + '_ {
         self.steps.iter().filter_map(|step| match step {
             Step::Request(event::Request { unit, entry, decision: Decision::Planned(serial), .. }) => {
-                Some(Planned { serial: *serial, unit: *unit, entry: *entry })
+                Some(Planned { serial: *serial, unit: *unit, entry: *entry, preloaded: false })
+            }
+            Step::Preloaded(event::Preloaded { unit, entry, serial, .. }) => {
+                Some(Planned { serial: *serial, unit: *unit, entry: *entry, preloaded: true })
             }
             _ => None,
         })

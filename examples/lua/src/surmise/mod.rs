@@ -313,7 +313,8 @@ fn unit_id(prototype: &Prototype) -> UnitId {
         add(format!("{upvalue:?}").as_bytes());
     }
     add(&[prototype.parameter_count, prototype.is_vararg as u8, prototype.register_count]);
-    add(surmise::record::without_folders(&prototype.source).as_bytes());
+    // A file is named by `@` and its path.
+    add(prototype.source.rsplit(['/', '\\']).next().unwrap_or_default().as_bytes());
     add(&prototype.line_defined.to_le_bytes());
     UnitId(hash)
 }
