@@ -36,6 +36,30 @@ macro_rules! programs {
 
 programs! { sum fibonacci text change overflow }
 
+/// What one run made is what the next one starts with, in word encoding too.
+#[test]
+fn programs_start_warm() {
+    let folder = std::env::temp_dir();
+    let path = |name: &str| folder.join(format!("surmise-tally-{}-{name}", std::process::id()));
+    let (recorded, emitted) = (path("run.surmise"), path("app.spesh"));
+    let source = include_str!("../programs/fibonacci.tally");
+    let config = || Config { blocking: true, ..Config::default() };
+    let (text, _) = output(source, Some(Config { record: Some(recorded.clone()), ..config() }));
+    let file = std::fs::read(&recorded).expect("the recording was written");
+    let recording = surmise::replay::Recording::read(&file[..]).expect("it can be read");
+    let world = surmise::replay::World::new(&recording.header, &[]).expect("its settings can be read");
+    let made = surmise::preload::emit(&recording, &world, &|| ());
+    made.write(&emitted, None).expect("there is room");
+    let (again, statistics) = output(source, Some(Config { preload: Some(emitted.clone()), ..config() }));
+    for file in [recorded, emitted] {
+        std::fs::remove_file(file).expect("it is ours");
+    }
+    assert_eq!(again, text);
+    let statistics = statistics.expect("Surmise is plugged in");
+    assert!(!made.candidates.is_empty() && made.skipped.is_empty());
+    assert_eq!(statistics.plug.preloaded, made.candidates.len() as u64, "{statistics:#?}");
+}
+
 /// A guess of a case's template (products stay small) that keeps failing is given up, and the function is compiled without it.
 #[test]
 fn an_overflow_guard_that_keeps_failing_is_given_up() {

@@ -39,6 +39,7 @@ fn functions_round_trip() {
     let functions =
         parse_functions(FUNCTIONS, &language).unwrap_or_else(|error| panic!("sample_functions.sir: {error}"));
     assert!(functions.len() >= 3);
+    assert!(functions.iter().any(|function| function.premises.len() == 2));
     for function in functions {
         let text = print_function(&function, &language);
         let again = parse_function(&text, &language).unwrap_or_else(|error| panic!("{error}\n{text}"));
