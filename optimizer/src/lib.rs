@@ -16,6 +16,7 @@ pub mod compile;
 pub mod config;
 pub mod log;
 pub mod lower;
+pub mod merge;
 pub mod passes;
 pub mod plan;
 pub mod plug;

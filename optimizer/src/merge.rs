@@ -28,7 +28,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::io::Read;
 use surmise_ir::entity::UnitId;
 use surmise_ir::function::{Entry, Function};
-use surmise_ir::language::{Language, Recipe, WordUse};
+use surmise_ir::language::{Language, WordUse};
 use thiserror::Error;
 
 /// Why a recording can't be merged with those before it.
@@ -105,7 +105,9 @@ impl One {
                 Event::Failed(guess) => Step::Failed(guess).tell(&mut one.planner),
                 Event::Broken(broken) => Step::Broken(broken).tell(&mut one.planner),
                 Event::Learnt(learnt) => Step::Learnt(learnt).tell(&mut one.planner),
-                Event::Request(event::Request { unit, entry, decision: Decision::Planned(serial), .. })
+                Event::Request(event::Request {
+                    unit, entry, decision: Decision::Planned(serial), ..
+                })
                 | Event::Preloaded(event::Preloaded { unit, entry, serial, .. }) => {
                     one.planned.insert(serial, (unit, entry));
                 }
@@ -148,7 +150,8 @@ impl Merge {
             let merged = self.units.entry(unit.id).or_insert_with(|| MergedUnit::new(&unit.name));
             merged.functions.entry(lifted.entry).or_insert(lifted.function);
         }
-        let mut names = Names { next: &mut self.next, here: FxHashMap::default(), taken: FxHashSet::default() };
+        let mut names =
+            Names { next: &mut self.next, here: FxHashMap::default(), taken: FxHashSet::default() };
         let mut profiles: Vec<(UnitId, UnitProfile)> = Vec::new();
         for (index, unit) in &one.units {
             if let Some(profile) = one.planner.profile().unit(*index) {
@@ -200,7 +203,9 @@ impl Merge {
             let unit = UnitIndex(number as u32);
             let mut events = vec![Event::Unit(event::Unit { unit, id, name: merged.name })];
             let functions = merged.functions.into_iter();
-            events.extend(functions.map(|(entry, function)| Event::Lifted(Box::new(Lifted { unit, entry, function }))));
+            events.extend(
+                functions.map(|(entry, function)| Event::Lifted(Box::new(Lifted { unit, entry, function }))),
+            );
             events.push(Event::Learnt(Box::new(event::Learnt { unit, profile: merged.profile })));
             for entry in merged.installed.into_keys() {
                 let Some(serial) = serials.next() else { break };
@@ -262,10 +267,12 @@ fn uses_of<'a>(words: &'a WordUses, variant: u8) -> impl Iterator<Item = WordUse
 fn are_alike(words: &WordUses, (variant, fact): &(u8, Words), (other_variant, other): &(u8, Words)) -> bool {
     variant == other_variant
         && fact.len() == other.len()
-        && uses_of(words, *variant).zip(fact.iter().zip(other)).all(|(word_use, (here, there))| match word_use {
-            WordUse::Integer => here == there,
-            WordUse::Slot(_) | WordUse::Assumption(_) => true,
-        })
+        && uses_of(words, *variant).zip(fact.iter().zip(other)).all(
+            |(word_use, (here, there))| match word_use {
+                WordUse::Integer => here == there,
+                WordUse::Slot(_) | WordUse::Assumption(_) => true,
+            },
+        )
 }
 
 /// From names of one recording to merged ones.
@@ -299,12 +306,14 @@ impl Names<'_> {
     /// Whether the facts may name the same: no slot's name stands for two things, and no two names for one. Assumptions have as many
     /// names as they were made times.
     fn agree(&self, words: &WordUses, fact: &(u8, Words), other: &(u8, Words)) -> bool {
-        uses_of(words, fact.0).zip(fact.1.iter().zip(&other.1)).all(|(word_use, (&here, &merged))| match word_use {
-            WordUse::Slot(class) => match self.here.get(&(class, here)) {
-                Some(&known) => known == merged,
-                None => !self.taken.contains(&(class, merged)),
-            },
-            WordUse::Integer | WordUse::Assumption(_) => true,
+        uses_of(words, fact.0).zip(fact.1.iter().zip(&other.1)).all(|(word_use, (&here, &merged))| {
+            match word_use {
+                WordUse::Slot(class) => match self.here.get(&(class, here)) {
+                    Some(&known) => known == merged,
+                    None => !self.taken.contains(&(class, merged)),
+                },
+                WordUse::Integer | WordUse::Assumption(_) => true,
+            }
         })
     }
     fn rename(&mut self, words: &WordUses, variant: u8, fact: &mut Words) {
@@ -320,20 +329,30 @@ impl Names<'_> {
     }
 }
 
-fn add_counts<T: PartialEq + Clone>(to: &mut Counts<T>, from: Counts<T>, same: impl Fn(&T, &T) -> bool) -> bool {
+fn add_counts<T: PartialEq + Clone>(
+    to: &mut Counts<T>,
+    from: Counts<T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> bool {
     let mut all_kept = true;
     for (thing, count) in from {
-        match to.iter_mut().find(|(known, _)| same(known, &thing)) {
-            Some((_, known)) => *known = known.saturating_add(count),
-            None if to.len() < crate::profile::KEPT_PER_SITE => to.push((thing, count)),
-            None => all_kept = false,
+        if let Some((_, known)) = to.iter_mut().find(|(known, _)| same(known, &thing)) {
+            *known = known.saturating_add(count);
+        } else if to.len() < crate::profile::KEPT_PER_SITE {
+            to.push((thing, count));
+        } else {
+            all_kept = false;
         }
     }
     all_kept
 }
 
 /// Whether facts name the same things, whatever their assumptions are called.
-fn name_the_same(words: &WordUses, (variant, fact): &(u8, Words), (other_variant, other): &(u8, Words)) -> bool {
+fn name_the_same(
+    words: &WordUses,
+    (variant, fact): &(u8, Words),
+    (other_variant, other): &(u8, Words),
+) -> bool {
     variant == other_variant
         && fact.len() == other.len()
         && uses_of(words, *variant)
@@ -355,7 +374,8 @@ fn add_profile(to: &mut UnitProfile, from: UnitProfile, words: &WordUses) {
         add_counts(to.registers.entry(register).or_default(), kinds, PartialEq::eq);
     }
     for (pc, site) in sites {
-        let SiteProfile { operands, results, facts, overflowed, has_rare, jumped, not_jumped, surprised } = site;
+        let SiteProfile { operands, results, facts, overflowed, has_rare, jumped, not_jumped, surprised } =
+            site;
         let known = to.sites.entry(pc).or_default();
         known.overflowed |= overflowed;
         known.has_rare |= has_rare;

@@ -20,7 +20,7 @@ pub type Map<K, V> = IndexMap<K, V, FxBuildHasher>;
 pub type Counts<T> = SmallVec<[(T, u32); 2]>;
 
 /// How many different facts or kind tuples are kept of one site; what comes later only makes the site "too many".
-const KEPT_PER_SITE: usize = 8;
+pub(crate) const KEPT_PER_SITE: usize = 8;
 
 fn count<T: PartialEq>(counts: &mut Counts<T>, thing: T) -> bool {
     if let Some((_, n)) = counts.iter_mut().find(|(known, _)| *known == thing) {
@@ -128,6 +128,14 @@ impl UnitProfile {
             Some(&[(kind, _)]) => Some(kind),
             _ => None,
         }
+    }
+    /// All kinds that were seen anywhere.
+    pub fn kinds(&self) -> impl Iterator<Item = KindId> + '_ {
+        let registers = self.registers.values().flatten().map(|&(kind, _)| kind);
+        let operands =
+            self.sites.values().flat_map(|site| &site.operands).flat_map(|(kinds, _)| kinds.iter().copied());
+        let results = self.sites.values().flat_map(|site| &site.results).map(|&(kind, _)| kind);
+        registers.chain(operands).chain(results)
     }
     /// Whether this guess has failed too often to be made again.
     pub fn is_refused(&self, pc: Pc, reason: GuardReason) -> bool {

@@ -41,6 +41,8 @@ pub enum Step {
     Broken(event::Broken),
     /// A candidate that came from a file.
     Preloaded(event::Preloaded),
+    /// What was learnt of a unit elsewhere.
+    Learnt(Box<event::Learnt>),
 }
 
 impl Step {
@@ -56,6 +58,7 @@ impl Step {
             Step::Preloaded(event::Preloaded { unit, entry, knowledge, .. }) => {
                 planner.preloaded(*unit, *entry, *knowledge);
             }
+            Step::Learnt(learnt) => *planner.profile().unit_mut(learnt.unit) = learnt.profile.clone(),
             Step::Request(_) => {}
         }
     }

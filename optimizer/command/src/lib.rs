@@ -12,8 +12,9 @@ macro_rules! say {
 
 mod bisect;
 mod diff;
-mod execute;
 mod emit;
+mod execute;
+mod merge;
 mod open;
 mod replay;
 mod show;
@@ -102,6 +103,15 @@ enum Command {
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
     },
+    /// Makes one recording of many: what each process learnt, by unit. It can be emitted, so that a fleet warms its next process.
+    Merge {
+        /// Recordings, or folders of which all files named *.surmise are taken.
+        #[arg(required = true)]
+        inputs: Vec<PathBuf>,
+        /// The recording to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// What differs between two recordings, or between a recording and itself under other settings.
     Diff {
         /// The recording.
@@ -140,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Emit { file, output, key, settings } => {
             emit::run(&file, &output, key.as_deref(), &settings, json)
         }
+        Command::Merge { inputs, output } => merge::run(&inputs, &output, json),
         Command::Why { file, unit } => why::run(&file, &unit, json),
         Command::Diff { file, other, settings } => diff::run(&file, other.as_deref(), &settings, json),
     };

@@ -32,7 +32,9 @@ pub fn fate(recording: &Recording, serial: u64) -> String {
         (None, _) if recording.planned().any(|planned| planned.serial == serial && planned.preloaded) => {
             std::iter::once("preloaded").chain(fates).collect::<Vec<_>>().join(", ")
         }
-        (None, _) => "not compiled before the end".to_owned(),
+        // Merged recordings say what was installed somewhere, and hold no compiles.
+        (None, false) => fates.join(", "),
+        (None, true) => "not compiled before the end".to_owned(),
         (Some(Compile { result: Err(rejection), .. }), _) => format!("rejected: {rejection}"),
         (Some(_), true) => "not delivered before the end".to_owned(),
         (Some(_), false) => fates.join(", "),

@@ -74,6 +74,10 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                 ));
             }
             Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) | Step::Preloaded(_) => {}
+            Step::Learnt(learnt) if learnt.unit == unit => {
+                events.push("what is known of it was learnt by several processes".to_owned());
+            }
+            Step::Learnt(_) => {}
         }
     }
     let profile = planner.profile().unit(unit).cloned();

@@ -3,6 +3,7 @@
 use crate::compile::Compiled;
 use crate::log::{Columns, UnitIndex};
 use crate::plan::Decision;
+use crate::profile::UnitProfile;
 use crate::service::FailedGuess;
 use serde::{Deserialize, Serialize};
 use surmise_deopt::candidate::Image;
@@ -62,6 +63,15 @@ pub struct Request {
     pub knowledge: (u32, u32),
     /// What was decided.
     pub decision: Decision,
+}
+
+/// What many recordings know of a unit, in place of their logs: see [`crate::merge`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Learnt {
+    /// The unit.
+    pub unit: UnitIndex,
+    /// What is known.
+    pub profile: UnitProfile,
 }
 
 /// A candidate from a file was bound to a unit: it was not compiled.
@@ -207,6 +217,8 @@ pub enum Event {
     Broken(Broken),
     /// A candidate came from a file.
     Preloaded(Preloaded),
+    /// What was learnt of a unit elsewhere.
+    Learnt(Box<Learnt>),
     /// A compile ended.
     Compile(Box<Compile>),
     /// A candidate's fate.
@@ -235,6 +247,7 @@ pub const KINDS: &[&str] = &[
     "broken",
     "~arguments",
     "preloaded",
+    "learnt",
 ];
 
 impl Event {
@@ -254,6 +267,7 @@ impl Event {
             Event::Broken(_) => 10,
             Event::Arguments(_) => 11,
             Event::Preloaded(_) => 12,
+            Event::Learnt(_) => 13,
         }
     }
     /// Its bytes.
@@ -273,6 +287,7 @@ impl Event {
             Event::Broken(content) => encode(content),
             Event::Arguments(content) => encode(content),
             Event::Preloaded(content) => encode(content),
+            Event::Learnt(content) => encode(content),
         }
     }
     /// The event of a kind's name and bytes; `None` for names that are unknown here.
@@ -292,6 +307,7 @@ impl Event {
             "broken" => decode(bytes).map(Event::Broken),
             "~arguments" => decode(bytes).map(Event::Arguments),
             "preloaded" => decode(bytes).map(Event::Preloaded),
+            "learnt" => decode(bytes).map(|content| Event::Learnt(Box::new(content))),
             _ => return None,
         })
     }

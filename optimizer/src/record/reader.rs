@@ -225,6 +225,13 @@ impl<R: Read> Reader<R> {
                     None => Ok(()),
                 }
             }
+            Event::Learnt(learnt) => {
+                let kinds = language.kinds.len() as u32;
+                match learnt.profile.kinds().find(|kind| kind.as_u32() >= kinds) {
+                    Some(wrong) => Err(self.wrong(kind, format!("{wrong}, of {kinds} kinds"))),
+                    None => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

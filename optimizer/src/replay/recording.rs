@@ -130,6 +130,7 @@ impl Recording {
                 Event::Log(columns) => recording.steps.push(Step::Log(columns)),
                 Event::Request(request) => recording.steps.push(Step::Request(request)),
                 Event::Failed(guess) => recording.steps.push(Step::Failed(guess)),
+                Event::Learnt(learnt) => recording.steps.push(Step::Learnt(learnt)),
                 Event::Preloaded(preloaded) => recording.steps.push(Step::Preloaded(preloaded)),
                 Event::Broken(broken) => recording.steps.push(Step::Broken(broken)),
                 Event::Compile(compile) => {
