@@ -31,8 +31,9 @@ fn hash_of(value: &impl Serialize) -> blake3::Hash {
 /// A function's, whatever its name: all that it says, unused entities included.
 pub fn of_function(function: &Function) -> u64 {
     // Taken apart, so that no field is forgotten. The bytes are those of a function without a name.
-    let Function { name: _, unit, entry, layout, blocks, insts, values, states, frames, slots } = function;
-    short(&hash_of(&("", unit, entry, layout, blocks, insts, values, states, frames, slots)))
+    let Function { name: _, unit, entry, layout, blocks, insts, values, states, frames, slots, premises } =
+        function;
+    short(&hash_of(&("", unit, entry, layout, blocks, insts, values, states, frames, slots, premises)))
 }
 
 /// A candidate's, whatever its name: code and tables to the last byte.
@@ -92,5 +93,5 @@ pub fn of_lifted(function: &Function) -> [u8; 32] {
     for recipe in nameless.slots.values_mut() {
         recipe.words = [0; 2];
     }
-    *blake3::hash(&encode(&nameless)).as_bytes()
+    *hash_of(&nameless).as_bytes()
 }
