@@ -38,9 +38,9 @@ pub struct Context {
     pub native_limit: usize,
     /// The newest entry record (see `stubs.rs`), null when no compiled frame is below this point.
     pub entry_record: *mut u8,
-    /// Exit stub for failed guards: `(context)`. See `stubs.rs`.
+    /// Exit stub for failed guards: `(context)`. Returns nothing: the frame's results are in `exit_results`. See `stubs.rs`.
     pub guard_exit: *const u8,
-    /// Exit stub for landing pads: `(context, first, second)` receives the call's results in their machine form.
+    /// Exit stub for landing pads: `(context, first, second)` receives the call's results in their machine form. Returns nothing, too.
     pub landing_exit: *const u8,
     /// Poll stub: `(context)`; returns normally, or its caller's return address has been rewritten to the landing pad.
     pub poll_stub: *const u8,
@@ -51,6 +51,9 @@ pub struct Context {
     /// The evaluator's side of the portable frames above the newest entry record, from the newest on (opaque). Like the record it
     /// belongs to a native stack.
     pub activations: *mut u8,
+    /// What an exit stub leaves for the cold block that called it: the frame's results, for the code to return. They are here so
+    /// that the code's many exits need not each have two values to hand on.
+    pub exit_results: [u64; 2],
     /// The host's `call_unit`, called by the stub `interpret_entry`: `(context, window, argument_count, results) -> status`.
     pub call_unit: *const u8,
 }
@@ -81,6 +84,8 @@ pub mod offsets {
     pub const GUARD_EXIT: i32 = offset_of!(Context, guard_exit) as i32;
     /// [`Context::landing_exit`].
     pub const LANDING_EXIT: i32 = offset_of!(Context, landing_exit) as i32;
+    /// [`Context::exit_results`].
+    pub const EXIT_RESULTS: i32 = offset_of!(Context, exit_results) as i32;
     /// [`Context::poll_stub`].
     pub const POLL_STUB: i32 = offset_of!(Context, poll_stub) as i32;
 }

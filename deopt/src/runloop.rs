@@ -133,6 +133,7 @@ impl<H: Host> Runloop<H> {
             runtime: Box::into_raw(Box::new(state)).cast(),
             portable_step: stubs::portable_step as *const u8,
             activations: null_mut(),
+            exit_results: [0; 2],
             call_unit: glue.call_unit as *const u8,
         });
         // SAFETY: a box's pointer is not null.

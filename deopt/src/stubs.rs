@@ -205,7 +205,7 @@ mod native {
         )
     }
 
-    /// Where compiled code goes when a guard fails. Called with the context alone; returns the frame's results, or leaves.
+    /// Where compiled code goes when a guard fails. Called with the context alone; returns, with the frame's results in the context, or leaves.
     ///
     /// # Safety
     /// Called by compiled code at a deopt point.
@@ -219,7 +219,7 @@ mod native {
         )
     }
 
-    /// Where landing pads go, with the call's results in machine form. Returns the frame's results, or leaves.
+    /// Where landing pads go, with the call's results in machine form. Returns, with the frame's results in the context, or leaves.
     ///
     /// # Safety
     /// Called by compiled code at a deopt point.
@@ -252,9 +252,11 @@ mod native {
             "call {deoptimize}",
             "test rax, rax",
             "jnz 2f",
-            "mov rax, [rsp]",
-            "mov rdx, [rsp + 8]",
-            "add rsp, 24",
+            "pop rax",
+            "pop rdx",
+            "pop rdi",
+            "mov [rdi + {exit_results}], rax",
+            "mov [rdi + {exit_results} + 8], rdx",
             "pop rbx",
             "pop r12",
             "pop r13",
@@ -268,6 +270,7 @@ mod native {
             "jmp {leave}",
             exit_frame_pointer = const offset_of!(Context, exit_frame_pointer),
             exit_stack_pointer = const offset_of!(Context, exit_stack_pointer),
+            exit_results = const offset_of!(Context, exit_results),
             context = const offset_of!(ExitFrame, context),
             deoptimize = sym exit::deoptimize,
             leave = sym leave,

@@ -197,7 +197,7 @@ impl Assembler {
         self.load_home(RSI, WINDOW).add(RSI, window_bytes).constant(RDX, arguments);
         self.constant(RAX, cell as u64).load(RAX, RAX, 0).call_unit(RAX, roots)
     }
-    /// A cold block: the exit call with this state, and the return of what it gives.
+    /// A cold block: the exit call with this state, and the return of what it leaves.
     pub fn guard_exit(&mut self, frames: &[(FrameHeader, &[Located])]) -> &mut Assembler {
         self.exit(
             offsets::GUARD_EXIT,
@@ -229,7 +229,8 @@ impl Assembler {
             self.deopt.headers.push(FrameHeader { has_parent: index + 1 < frames.len(), ..*header });
             self.deopt.states.extend(entries.iter().map(|entry| entry.0));
         }
-        self.return_()
+        self.load_home(RDI, CONTEXT).load(RAX, RDI, offsets::EXIT_RESULTS);
+        self.load(RDX, RDI, offsets::EXIT_RESULTS + 8).return_()
     }
     /// Adds a constant for states.
     pub fn state_constant(&mut self, value: u64) -> u16 {

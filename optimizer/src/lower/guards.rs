@@ -2,7 +2,7 @@
 //!
 //! A guard is one compare and one branch that is not taken, to a cold block whose one call goes to the exit stub. The live
 //! values of the frame state are context items of that call, so the hot path stores nothing and the exit costs few bytes. All
-//! exits share one block that returns what the stub returns: the frame's results.
+//! exits share one block that returns what the stub has left in the context: the frame's results.
 //!
 //! At function entry stands one more guard: whether the guest stack has room for the window and the native stack for the frame.
 //! Where it stands, and with which frame state, says [`surmise_ir::analysis::entry::room_check`]; a lifter that emits a poll first
@@ -12,9 +12,9 @@ use super::Translator;
 use super::error::LowerError;
 use super::states::{Description, ExitForm};
 use super::tables::no_location;
-use super::trampolines::Trampoline;
+use super::trampolines::{CONTEXT_HOME, Trampoline};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, types};
+use cranelift_codegen::ir::{self, ExceptionTableData, ExceptionTableItem, InstBuilder, types};
 use surmise_deopt::context::offsets;
 use surmise_deopt::table::ExitReason;
 use surmise_ir::entity::FrameStateId;
@@ -73,7 +73,7 @@ impl Translator<'_> {
         self.call_exit_stub(Trampoline::Guard, &[], description, reason);
         Ok(())
     }
-    /// Calls an exit stub and returns what it returns, ending the current block.
+    /// Calls an exit stub and returns the results that it leaves, ending the current block.
     pub fn call_exit_stub(
         &mut self,
         stub: Trampoline,
@@ -85,19 +85,17 @@ impl Translator<'_> {
             Some(block) => block,
             None => {
                 let block = self.cold_block();
-                self.builder.append_block_param(block, types::I64);
-                self.builder.append_block_param(block, types::I64);
                 self.exit_block = Some(block);
                 block
             }
         };
         let location = self.records.exit(&description.words, reason);
-        let signature = self.signatures.words(&mut self.builder, args.len(), 2);
+        let signature = self.signatures.words(&mut self.builder, args.len(), 0);
         let function = self.trampoline(stub, signature);
         let items: Vec<ExceptionTableItem> =
             description.items.into_iter().map(ExceptionTableItem::Context).collect();
         let dfg = &mut self.builder.func.dfg;
-        let normal = dfg.block_call(exit, &[BlockArg::TryCallRet(0), BlockArg::TryCallRet(1)]);
+        let normal = dfg.block_call(exit, &[]);
         let table = dfg.exception_tables.push(ExceptionTableData::new(signature, normal, items));
         self.builder.set_srcloc(location);
         self.builder.ins().try_call(function, args, table);
@@ -107,8 +105,13 @@ impl Translator<'_> {
     pub fn finish_exits(&mut self) {
         if let Some(block) = self.exit_block {
             self.start_block(block);
-            let results = self.builder.block_params(block).to_vec();
-            self.builder.ins().return_(&results);
+            // The context is where the trampolines find it, too: exits keep no register for it.
+            let context = self.load_home(types::I64, CONTEXT_HOME);
+            let flags = self.regions.context;
+            let [first, second] = [0, 8].map(|offset| {
+                self.builder.ins().load(types::I64, flags, context, offsets::EXIT_RESULTS + offset)
+            });
+            self.builder.ins().return_(&[first, second]);
         }
     }
 

@@ -50,8 +50,7 @@ impl Translator<'_> {
     }
     /// Writes a word of the frame's slot of homes.
     pub fn store_home(&mut self, word: u32, value: ir::Value) {
-        let address = self.builder.ins().stack_addr(types::I64, self.home_slot, 8 * word as i32);
-        self.builder.ins().store(self.regions.homes, value, address, 0);
+        self.builder.ins().store(self.regions.homes, value, self.home_base, 8 * word as i32);
     }
     /// Brings a value's home up to date.
     pub fn store_to_home(&mut self, value: Value, home: Home, words: Words) {
@@ -62,8 +61,7 @@ impl Translator<'_> {
     }
     /// Reads a word of the frame's slot of homes.
     pub fn load_home(&mut self, ty: ir::Type, word: u32) -> ir::Value {
-        let address = self.builder.ins().stack_addr(types::I64, self.home_slot, 8 * word as i32);
-        self.builder.ins().load(ty, self.regions.homes, address, 0)
+        self.builder.ins().load(ty, self.regions.homes, self.home_base, 8 * word as i32)
     }
 
     /// Distance of a register from the window's address, in bytes; the callee's register is number -1.

@@ -179,7 +179,8 @@ struct Translator<'a> {
     roots: Roots,
     homes: HomeState,
     home_flow: HomeFlow,
-    home_slot: ir::StackSlot,
+    /// The address of the slot of homes: one instruction, from which each access makes an address of its own.
+    home_base: ir::Value,
     mark_home: Option<u32>,
     regions: Regions,
     signatures: Signatures,
@@ -222,6 +223,7 @@ impl<'a> Translator<'a> {
         let words = roots.words + u32::from(mark_home.is_some());
         let slot = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8 * words, 3);
         let home_slot = builder.create_sized_stack_slot(slot);
+        let home_base = builder.ins().stack_addr(types::I64, home_slot, 0);
         let regions = Regions::new(builder.func);
         let argument_count_home = roots.argument_count;
         let home_count = roots.home_count;
@@ -240,7 +242,7 @@ impl<'a> Translator<'a> {
             homes: HomeState::default(),
             home_flow: HomeFlow::new(function, &graph, &loops, &roots),
             roots,
-            home_slot,
+            home_base,
             mark_home,
             regions,
             signatures: Signatures::default(),

@@ -41,7 +41,6 @@ struct Saved {
     stack_pointer: u64,
     results: [u64; 2],
     is_landing: u64,
-    answer: [u64; 2],
     machine: u64,
 }
 
@@ -104,8 +103,6 @@ unsafe extern "C" fn save() {
         "mov rdi, r11",
         "call {capture}",
         "pop r11",
-        "mov rax, [r11 + 88]",
-        "mov rdx, [r11 + 96]",
         "ret",
         runtime = const offset_of!(Context, runtime),
         capture = sym capture,
@@ -173,10 +170,10 @@ impl Machine {
         });
         let address = &raw mut *machine;
         machine.saved.machine = address as u64;
-        machine.saved.answer = [0x600d, 0xcafe];
         machine.slot_table = vec![std::ptr::null(), std::ptr::null(), machine.slots.as_ptr().cast()];
         machine.context.runtime = (&raw mut *machine.saved).cast();
         machine.context.host_state = address.cast();
+        machine.context.exit_results = [ANSWER.0, ANSWER.1];
         machine.context.guard_exit = guard_stub as *const u8;
         machine.context.landing_exit = landing_stub as *const u8;
         machine.context.poll_stub = poll_stub as *const u8;

@@ -109,6 +109,7 @@ impl Machine {
             runtime: (&raw mut body).cast(),
             portable_step: std::ptr::null(),
             activations: null_mut(),
+            exit_results: [0; 2],
             call_unit: call_unit as *const u8,
         };
         let mut results = [0; 2];
