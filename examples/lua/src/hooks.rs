@@ -99,10 +99,9 @@ impl State {
         self.heap.requested = RELOAD_ONLY;
     }
 
-    /// Says which run loop is the right one.
+    /// Says whether all frames are observed, or only those of units that are being logged.
     pub fn choose_loop(&mut self) {
-        let is_logging = self.surmise.as_ref().is_some_and(|connection| connection.logging > 0);
-        self.logging = is_logging || self.hooks.is_on() || self.steps_left.is_some();
+        self.all_observed = self.hooks.is_on() || self.steps_left.is_some();
     }
 
     /// Whether a run loop that has answered a request may not be the right one any more: a hook's may have been replaced by a

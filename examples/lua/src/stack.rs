@@ -62,6 +62,8 @@ pub const FRAME_FINALIZER: u32 = 64;
 pub const FRAME_YIELDABLE: u32 = 1024;
 /// The frame is a hook's (for names in tracebacks).
 pub const FRAME_HOOK: u32 = 512;
+/// The frame that this one returns to is loaded anew: another run loop may have to go on with it.
+pub const FRAME_RELOADS: u32 = 2048;
 
 /// One activation of a Lua or native function.
 #[repr(C)]

@@ -90,8 +90,8 @@ pub struct State {
     pub collector: crate::finalizers::Collector,
     /// Warnings.
     pub warnings: crate::lib::warn::Warnings,
-    /// Whether some unit is being logged, or a hook is set: the observing run loop runs.
-    pub logging: bool,
+    /// Whether the observing run loop runs all frames, for a hook or a limit on steps, or only those of units that are being logged.
+    pub all_observed: bool,
     /// Whether everything is deoptimized at every so-many-th safepoint.
     pub stressed: bool,
     /// Which coroutine runs.
@@ -206,7 +206,7 @@ impl State {
             hooks: Default::default(),
             collector: Default::default(),
             warnings: Default::default(),
-            logging: false,
+            all_observed: false,
             stressed: false,
             coroutines: Default::default(),
             native_limit: 0,

@@ -28,11 +28,30 @@ pub struct UnitState {
     pub id: u32,
     /// The unit's number in the service, or [`UNKNOWN`].
     pub index: u32,
+    /// While the unit is logged: turns that are logged before the service is asked again. The counter runs out at each of them, which
+    /// is how the run loop learns that it has to log.
+    pub logged_turns: i32,
 }
 
 impl UnitState {
     /// A unit that nobody watches yet.
     pub fn new(id: u32) -> UnitState {
-        UnitState { counter: COUNTER_IDLE, flags: 0, entry: EntryCell::new(), id, index: UNKNOWN }
+        UnitState {
+            counter: COUNTER_IDLE,
+            flags: 0,
+            entry: EntryCell::new(),
+            id,
+            index: UNKNOWN,
+            logged_turns: 0,
+        }
+    }
+    /// Takes a call or round that is to be logged. False when the unit is not logged, or has been for long enough.
+    pub fn take_logged_turn(&mut self) -> bool {
+        let goes_on = self.flags & UNIT_LOGGED != 0 && self.logged_turns > 0;
+        if goes_on {
+            self.logged_turns -= 1;
+            self.counter = 0;
+        }
+        goes_on
     }
 }

@@ -10,7 +10,7 @@
 //! arithmetic took 24 % more. That is no gain to pay for with what stable Rust does not promise: that the calls become
 //! jumps in every profile (the stack would overflow where they don't).
 
-use crate::bytecode::{Instruction, Op};
+use crate::bytecode::{Instruction, Op, Prototype};
 use crate::cache::{CACHE_EVENT_KEY, CacheKind};
 use crate::hooks::trace;
 use crate::interpreter::{
@@ -19,7 +19,7 @@ use crate::interpreter::{
 };
 use crate::number;
 use crate::object::{Buffer, Header, Table};
-use crate::stack::{FRAME_NATIVE, Frame};
+use crate::stack::{FRAME_NATIVE, FRAME_RELOADS, Frame};
 use crate::state::{Call, FRAMES_CHANGED, State, Throw};
 use crate::surmise::enter::call_compiled;
 use crate::surmise::facts::log_instruction;
@@ -57,19 +57,56 @@ unsafe fn float_of(value: *const Value, to: &mut f64) -> bool {
     }
 }
 
+/// Whether somebody wants to know of each instruction of a frame: the type log, a hook, a limit on steps. (While one unit is being
+/// logged most instructions are others', at full speed.)
+#[inline(always)]
+unsafe fn is_observed(state: &State, prototype: *const Prototype) -> bool {
+    // SAFETY: the caller gives a prototype that is alive.
+    let is_logged = unsafe { (*prototype).unit.flags & UNIT_LOGGED != 0 };
+    is_logged | state.all_observed
+}
+
+/// Tells those who want to know of the next instruction.
+///
+/// # Safety
+/// The current frame is a Lua frame of the prototype at `pc`.
+#[cold]
+#[inline(never)]
+unsafe fn observe(
+    state: &mut State,
+    pc: Next,
+    base: *mut Value,
+    prototype: *mut Prototype,
+) -> Result<(), Throw> {
+    // SAFETY: the function's contract.
+    unsafe {
+        if (*prototype).unit.flags & UNIT_LOGGED != 0 {
+            log_instruction(state, pc, base, prototype);
+        }
+        if state.steps_left.is_some() {
+            state.take_step(pc)?;
+        }
+        if state.hooks.is_on() { trace(state, pc) } else { Ok(()) }
+    }
+}
+
 /// [`run`] gives this instead of a number of results when the other instantiation has to take over.
 const SWITCH: u32 = u32::MAX;
 
 /// Runs from the current frame on until the frame `entry` has returned; the number of its results, which are at its function's
-/// slot. While some unit is being logged, the logging loop runs.
+/// slot. Frames that somebody observes run in the observing loop.
 ///
 /// # Safety
 /// The current frame must be complete, `entry` at or below it and marked `FRAME_FRESH`.
 pub unsafe fn run_loop(state: &mut State, entry: *mut Frame) -> Result<u32, Throw> {
     loop {
         // SAFETY: handed on.
-        let result =
-            unsafe { if state.logging { run::<true>(state, entry) } else { run::<false>(state, entry) } };
+        let result = unsafe {
+            match is_observed(state, (*state.runloop.frame).prototype) {
+                true => run::<true>(state, entry),
+                false => run::<false>(state, entry),
+            }
+        };
         match result {
             Ok(SWITCH) => {}
             result => return result,
@@ -78,7 +115,11 @@ pub unsafe fn run_loop(state: &mut State, entry: *mut Frame) -> Result<u32, Thro
 }
 
 /// Runs from the current frame on until the frame `entry` has returned; the number of its results, which are at its function's
-/// slot. `LOG` adds what the optimizer wants to know about operands and results, and calls hooks.
+/// slot. `LOG` runs frames that are observed: each instruction is told to whom it concerns.
+///
+/// Which of the two is to run is looked at where a frame is loaded, which costs the other loop nothing: what it does not load anew it
+/// need not look at. Units that are logged have their counters run out at each turn, and what is called from a frame that is
+/// observed comes back to it by way of [`FRAME_RELOADS`].
 ///
 /// # Safety
 /// The current frame must be complete, `entry` at or below it and marked `FRAME_FRESH`.
@@ -89,10 +130,10 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
     // nothing moves between two safepoints. Tags are checked before payloads are used.
     unsafe {
         'frames: loop {
-            if state.logging != LOG {
+            let mut prototype = (*state.runloop.frame).prototype;
+            if is_observed(state, prototype) != LOG {
                 return Ok(SWITCH);
             }
-            let mut prototype = (*state.runloop.frame).prototype;
             let mut pc = (*state.runloop.frame).pc;
             let mut base = (*state.runloop.frame).base;
             let mut constants = (*prototype).constants.as_ptr();
@@ -142,13 +183,7 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
             }
 
             loop {
-                if LOG && (*prototype).unit.flags & UNIT_LOGGED != 0 {
-                    log_instruction(state, pc, base, prototype);
-                }
-                if LOG && state.steps_left.is_some() && state.take_step(pc).is_err() {
-                    leave!(THROW);
-                }
-                if LOG && state.hooks.is_on() && trace(state, pc).is_err() {
+                if LOG && observe(state, pc, base, prototype).is_err() {
                     leave!(THROW);
                 }
                 let i: &Instruction = &*pc;
@@ -650,7 +685,7 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                 let frame = frame.add(1);
                                 (*frame).base = new_base;
                                 (*frame).prototype = callee;
-                                (*frame).flags = 0;
+                                (*frame).flags = if LOG { FRAME_RELOADS } else { 0 };
                                 (*frame).shift = 0;
                                 state.runloop.frame = frame;
                                 prototype = callee;
@@ -660,6 +695,10 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                 (*callee).unit.counter -= 1;
                                 if (*callee).unit.counter < 0 {
                                     slow!(hook);
+                                }
+                                if LOG {
+                                    (*state.runloop.frame).pc = pc;
+                                    continue 'frames;
                                 }
                                 continue;
                             }
@@ -707,6 +746,9 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                             // No result wanted: the usual case.
                             if (*to.sub(1)).op as u8 == Op::Call as u8 && (*to.sub(1)).c == 1 {
                                 state.runloop.frame = caller;
+                                if LOG {
+                                    continue 'frames;
+                                }
                                 pc = to;
                                 base = (*caller).base;
                                 prototype = (*caller).prototype;
@@ -725,6 +767,9 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                             if (to.sub(1) as *const u32).read() & CALL_MASK == CALL_FOR_ONE {
                                 copy(base.sub(1), value);
                                 state.runloop.frame = caller;
+                                if LOG {
+                                    continue 'frames;
+                                }
                                 pc = to;
                                 base = (*caller).base;
                                 prototype = (*caller).prototype;
@@ -779,9 +824,6 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                     Op::VarArg => slow!(call::var_arg),
                     Op::ToBeClosed => slow!(loops::to_be_closed),
                     Op::Close => slow!(loops::close),
-                }
-                if LOG {
-                    // Results are seen here: the place for the type log's recording.
                 }
             }
         }

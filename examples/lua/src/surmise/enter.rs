@@ -25,7 +25,6 @@ struct Service<'a> {
     state: *mut State,
     names: &'a super::names::Names,
     prototypes: &'a [*mut Prototype],
-    logging: &'a mut u32,
     isolate: &'a Isolate,
     assumptions: &'a mut FxHashMap<u32, Assumption>,
 }
@@ -34,7 +33,7 @@ impl PlugHost for Service<'_> {
     fn arm(&mut self, unit: UnitIndex, counter: i32, logging: bool) {
         let prototype = self.prototypes[unit.0 as usize];
         // SAFETY: prototypes live as long as the state.
-        unsafe { set_logging(prototype, counter, logging, self.logging) };
+        unsafe { set_logging(prototype, counter, logging) };
     }
     fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue> {
         // SAFETY: the state is alive and at a safepoint; only its prototypes are read.
@@ -61,20 +60,15 @@ impl PlugHost for Service<'_> {
 
 /// # Safety
 /// The prototype is alive.
-unsafe fn set_logging(prototype: *mut Prototype, counter: i32, logging: bool, count: &mut u32) {
+unsafe fn set_logging(prototype: *mut Prototype, counter: i32, logging: bool) {
     // SAFETY: the function's contract.
     let unit = unsafe { &mut (*prototype).unit };
-    unit.counter = counter;
-    match (unit.flags & UNIT_LOGGED != 0, logging) {
-        (false, true) => {
-            unit.flags |= UNIT_LOGGED;
-            *count += 1;
-        }
-        (true, false) => {
-            unit.flags &= !UNIT_LOGGED;
-            *count -= 1;
-        }
-        _ => {}
+    if logging {
+        unit.flags |= UNIT_LOGGED;
+        (unit.counter, unit.logged_turns) = (0, counter);
+    } else {
+        unit.flags &= !UNIT_LOGGED;
+        unit.counter = counter;
     }
 }
 
@@ -87,11 +81,9 @@ impl State {
         let state: *mut State = self;
         let connection: &mut Connection = self.surmise.as_mut()?;
         let isolate = connection.plug.isolate().clone();
-        let Connection { plug, names, prototypes, logging, assumptions, .. } = connection;
-        let mut host = Service { state, names, prototypes, logging, isolate: &isolate, assumptions };
-        let result = run(plug, &mut host);
-        self.choose_loop();
-        Some(result)
+        let Connection { plug, names, prototypes, assumptions, .. } = connection;
+        let mut host = Service { state, names, prototypes, isolate: &isolate, assumptions };
+        Some(run(plug, &mut host))
     }
 
     /// Ends all compiled code: for programs that look into frames or follow their steps, which only interpreted ones allow.
@@ -100,13 +92,11 @@ impl State {
         if std::mem::replace(&mut connection.is_paused, true) {
             return;
         }
-        connection.logging = 0;
         for prototype in &mut self.prototypes {
             prototype.unit.flags &= !UNIT_LOGGED;
             prototype.unit.counter = COUNTER_IDLE;
         }
         let isolate = connection.plug.isolate().clone();
-        self.choose_loop();
         // SAFETY: chunks are loaded by the host, or by native functions, which compiled code calls as guest code.
         unsafe { isolate.deopt_all(Request { which: Which::All, reason: Reason::Requested }) };
     }
@@ -208,6 +198,9 @@ impl State {
 pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Next {
     // SAFETY: handed on.
     unsafe {
+        if (*(*state.runloop.frame).prototype).unit.take_logged_turn() {
+            return RELOAD;
+        }
         match decide(state, pc) {
             Some(Some(entry)) => enter_loop(state, entry.code, base),
             // The logging loop may have to take over, or to end.
@@ -223,7 +216,11 @@ pub unsafe fn counter_fired(state: &mut State, pc: Next, base: *mut Value) -> Ne
 /// As for [`counter_fired`].
 pub unsafe fn counter_fired_at_call(state: &mut State, pc: Next) {
     // SAFETY: handed on.
-    unsafe { decide(state, pc) };
+    unsafe {
+        if !(*(*state.runloop.frame).prototype).unit.take_logged_turn() {
+            decide(state, pc);
+        }
+    }
 }
 
 /// Asks the plug. `None`: nothing changes; else the run loop is to be chosen anew, or code is to be entered.

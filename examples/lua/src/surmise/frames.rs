@@ -15,7 +15,7 @@ use crate::bytecode::{Op, Prototype};
 use crate::heap::FINALIZERS_ONLY;
 use crate::interpreter::call::deliver;
 use crate::interpreter::run::run_loop;
-use crate::stack::{FRAME_FRESH, Frame};
+use crate::stack::{FRAME_FRESH, FRAME_RELOADS, Frame};
 use crate::stale::{clear, clear_newest_window, first_used};
 use crate::state::{State, Throw};
 use crate::surmise::externs::frame::push_frame;
@@ -205,7 +205,8 @@ impl Host for State {
         };
         for (index, image) in plan.frames().rev().enumerate() {
             let existing = index == 0 && activation == Activation::Entered && is_loop;
-            let flags = if index == 0 { flags } else { 0 };
+            // What called it may be observed.
+            let flags = if index == 0 { flags | FRAME_RELOADS } else { FRAME_RELOADS };
             // SAFETY: the runtime calls this with a plan of frames of this state.
             unsafe {
                 self.commit_frame(&image, existing, flags);

@@ -84,8 +84,6 @@ pub struct Connection {
     pub entered_flags: u32,
     /// Nothing is compiled any more, and nothing compiled is entered.
     pub is_paused: bool,
-    /// How many units are being logged: while there are any, the logging run loop runs.
-    pub logging: u32,
     /// The outermost of the frames that were rebuilt last.
     pub rebuilt: *mut crate::stack::Frame,
     /// The service, when this state has one of its own.
@@ -141,7 +139,6 @@ impl State {
             copies: FxHashMap::default(),
             entered_flags: 0,
             is_paused: false,
-            logging: 0,
             rebuilt: std::ptr::null_mut(),
             service: Some(service),
         }));
