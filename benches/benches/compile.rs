@@ -10,6 +10,10 @@ use surmise::config::Config;
 use surmise::deopt::loaded::CodeSpace;
 use surmise::lower::Target;
 
+/// The allocator of the `lua` command: a compile makes some thousand small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What compiles need.
 struct Compiler {
     language: std::sync::Arc<surmise::ir::language::Language>,
