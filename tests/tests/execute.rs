@@ -1,5 +1,6 @@
 //! Execute on replay: what is right is found right, and what a wrong pass does is found, and the pass named.
 
+use std::process::Command;
 use surmise::compile::Job;
 use surmise::ir::entity::{Block, FrameStateId, Inst};
 use surmise::ir::function::{Function, Immediate};
@@ -12,6 +13,9 @@ use surmise::passes::{self, Environment, Fuel, PIPELINE};
 use surmise::replay::execute::{self, Executed, Versions};
 use surmise::replay::{Recording, World, plan};
 use surmise_tests::corpus::{PROGRAMS, files, read};
+use surmise_tests::differential::generate;
+use surmise_tests::random::Seeds;
+use surmise_tests::remove_settings;
 
 fn recordings() -> impl Iterator<Item = (&'static str, Recording)> {
     PROGRAMS.iter().map(|program| (*program, read(&files(program).0).expect("the corpus can be read")))
@@ -44,6 +48,36 @@ fn the_corpus_executes_clean() {
         "{instructions_run} of {instructions} instructions run, {guards_failed} of {guards} guards failed"
     );
     assert!(instructions_run * 100 >= instructions * 80 && guards_failed * 100 >= guards * 50);
+}
+
+/// `RANDOM_SEEDS` says how many.
+#[test]
+fn random_programs_execute_clean() {
+    let lua = env!("CARGO_BIN_EXE_lua-under-test");
+    let folder = std::env::temp_dir().join(format!("surmise-execute-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("there is room for temporary files");
+    let (source, file) = (folder.join("program.lua"), folder.join("run.surmise"));
+    let mut candidates = 0;
+    // What captured variables hold that no run came to is what the first of these found out about.
+    let found = [910_011, 910_036, 910_041, 910_058];
+    for seed in found.into_iter().chain(Seeds::from_env(6).range()) {
+        std::fs::write(&source, generate::program(seed).text).expect("there is room for temporary files");
+        let mut command = Command::new(lua);
+        remove_settings(&mut command);
+        let settings =
+            [("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1"), ("SURMISE_RECORD_ARGUMENTS", "1")];
+        command.arg(&source).envs(settings).env("SURMISE_RECORD", &file);
+        // Programs may fail: they are recorded all the same.
+        command.output().expect("lua runs");
+        let recording = read(&file).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        for executed in execute::execute(&recording, &world(&recording), &|| ()) {
+            candidates += 1;
+            let Some(difference) = executed.difference else { continue };
+            panic!("seed {seed}, candidate {}: {}: {}", executed.serial, difference.pass, difference.what);
+        }
+    }
+    assert!(candidates > 30, "{candidates} candidates");
+    std::fs::remove_dir_all(&folder).expect("it is ours");
 }
 
 /// What a wrong pass might do.

@@ -41,10 +41,10 @@ use crate::compile::{self, Job, Rejection};
 use crate::passes::PIPELINE;
 use draw::Draw;
 use rayon::prelude::*;
-use run::{End, History, Leader, Limits, Ran, Reached, Subject};
+use run::{Amendment, End, History, Leader, Limits, Ran, Reached, Subject};
 use rustc_hash::FxHashSet;
 use serde::Serialize;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use surmise_ir::entity::{Inst, KindId, Pc};
 use surmise_ir::evaluate::{Exit, LeaveReason, Machine};
 use surmise_ir::function::{Entry, Function, Immediate};
@@ -198,6 +198,7 @@ pub fn check(job: &Job, versions: &Versions, language: &Language, starts: &[Star
             segment: &segment,
             version,
             seen: &seen,
+            granted: Cell::new(None),
             covered: RefCell::default(),
         };
         let last = segment.versions.len() - 1;
@@ -313,6 +314,8 @@ struct Trial<'a> {
     /// Which of its versions is compared with the base.
     version: usize,
     seen: &'a [KindId],
+    /// What the version takes for granted where the base does not come to: to be laid down.
+    granted: Cell<Option<Amendment>>,
     covered: RefCell<Covered>,
 }
 
@@ -348,7 +351,7 @@ impl<'a> Trial<'a> {
             if is_possible && let Some(what) = self.compare(makings, &base, executed) {
                 return Some(what);
             }
-            match amendment {
+            match self.granted.take().or(amendment) {
                 Some((question, answer)) if answers.insert(question, answer) != Some(answer) => {}
                 _ => break,
             }
@@ -383,6 +386,9 @@ impl<'a> Trial<'a> {
     /// Compares what was made of the base with a run of the base. Returns what differs.
     fn compare(&self, makings: Makings<'_>, base: &Ran, executed: &mut Executed) -> Option<String> {
         let ran = self.run_version(makings, base, None);
+        if ran.is_contradicted {
+            self.granted.set(self.amendment_of_version(makings));
+        }
         self.note(self.pair(makings, base, &ran, &OnceCell::new()).verdict(), executed)
     }
 
@@ -404,6 +410,17 @@ impl<'a> Trial<'a> {
             Verdict::Different(what) => return Some(what),
         }
         None
+    }
+
+    /// The answer with which a run of the version would not end with a fault.
+    fn amendment_of_version(&self, makings: Makings<'_>) -> Option<Amendment> {
+        let mut reached = Reached::default();
+        let mut leader = Leader::new(self.version(), self.language, &mut reached);
+        let watch = &mut |machine: &Machine<'a>, inst: Inst, world: &World<'_>| {
+            leader.look(machine, inst, world);
+        };
+        run::run(self.version(), self.language, World::new(makings), LIMITS, None, watch);
+        leader.amendment(true)
     }
 
     fn version(&self) -> &'a Subject {

@@ -56,6 +56,8 @@ pub struct Ran {
     pub events: Vec<Event>,
     /// How many calls were not pure.
     pub effects: u64,
+    /// It ended with a fault, at an `unbox` that nothing proves: the lifter knows the kind, and this world contradicts it.
+    pub is_contradicted: bool,
     /// How many instructions were run.
     pub steps: u64,
     /// How many of them were guards.
@@ -82,6 +84,7 @@ pub fn run<'a>(
 ) -> Ran {
     let settings = Settings { fail_every: fails, step_limit: None };
     let mut machine = Machine::new(&subject.function, &subject.prepared, language, World::WINDOW, settings);
+    let mut is_contradicted = false;
     let end = loop {
         if machine.steps() >= limits.steps || world.events.len() >= limits.events {
             break End::Cut;
@@ -92,7 +95,13 @@ pub fn run<'a>(
         match turn(subject, language, &mut machine, &mut world) {
             Ok(None) => {}
             Ok(Some(exit)) => break End::Exit(canonical_exit(language, exit)),
-            Err(fault) => break End::Fault(fault),
+            Err(fault) => {
+                is_contradicted = machine.standing_at().is_some_and(|inst| {
+                    let data = &subject.function.insts[inst];
+                    data.opcode == Opcode::Unbox && data.proofs.is_empty()
+                });
+                break End::Fault(fault);
+            }
         }
     };
     Ran {
@@ -100,6 +109,7 @@ pub fn run<'a>(
         steps: machine.steps(),
         guards: machine.guards(),
         effects: world.effects(),
+        is_contradicted,
         events: world.events,
     }
 }

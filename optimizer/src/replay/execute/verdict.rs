@@ -21,7 +21,7 @@ pub enum Verdict {
         /// Events that were compared.
         events: u64,
     },
-    /// The base can't be run in this world, for this reason.
+    /// The base can't be run in this world, or the world contradicts what its lifter knows: for this reason.
     Impossible(String),
     /// In these words.
     Different(String),
@@ -53,6 +53,9 @@ impl Pair<'_> {
     pub fn verdict(&self) -> Verdict {
         let (base, version) = (self.base.1, self.version.1);
         if let End::Fault(fault) = &base.end {
+            return Verdict::Impossible(fault.to_string());
+        }
+        if let (End::Fault(fault), true) = (&version.end, version.is_contradicted) {
             return Verdict::Impossible(fault.to_string());
         }
         let count = base.events.len().min(version.events.len());
