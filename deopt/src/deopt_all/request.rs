@@ -162,6 +162,18 @@ unsafe fn visit_thread(
     presence.handshake.answer(ticket);
 }
 
+/// Has a thread poll: to answer, or, when others have visited it, to take notice of what has become of its candidates.
+///
+/// # Safety
+/// The registry is locked.
+unsafe fn ask_to_poll(presence: &Presence, runloops: &[Registered]) {
+    // SAFETY: registered contexts are alive while the registry is locked, and their flags are made for sharing.
+    for runloop in runloops.iter().filter(|runloop| unsafe { is_of(runloop, presence) }) {
+        // SAFETY: as above. Release: who polls (acquire) sees the ticket.
+        unsafe { runloop.context.as_ref().poll.store(1, Ordering::Release) };
+    }
+}
+
 /// Whether a runloop is of a thread.
 ///
 /// # Safety
@@ -344,7 +356,7 @@ impl Isolate {
     /// # Safety
     /// This thread's runloops are at safepoints, and it is its turn.
     unsafe fn visit_all(&self) -> Visits {
-        let (map, retired) = (self.space().map().snapshot(), self.protocol.retired.load_full());
+        let retired = self.protocol.retired.load_full();
         // Release: see the field. Nobody else draws tickets now.
         let ticket = self.protocol.ticket.fetch_add(1, Ordering::Release) + 1;
         let mut looks = 0;
@@ -357,18 +369,20 @@ impl Isolate {
                     continue;
                 }
                 if presence.handshake.try_claim() {
+                    // Asked for now: before it went away it may have entered what was installed since the request began.
+                    let map = self.space().map().snapshot();
                     // SAFETY: the thread is away at a safepoint, and can't come back before the release.
                     unsafe { visit_thread(&presence, &runloops, &map, &retired, ticket) };
+                    // SAFETY: the registry is locked.
+                    unsafe { ask_to_poll(&presence, &runloops) };
                     presence.handshake.release();
                 } else if presence.is_mine() {
+                    let map = self.space().map().snapshot();
                     // SAFETY: this thread's own, at safepoints.
                     unsafe { visit_thread(&presence, &runloops, &map, &retired, ticket) };
                 } else {
-                    // SAFETY: registered contexts are alive while the registry is locked, and their flags are made for sharing.
-                    for runloop in runloops.iter().filter(|runloop| unsafe { is_of(runloop, &presence) }) {
-                        // SAFETY: as above. Release: who polls (acquire) sees the ticket.
-                        unsafe { runloop.context.as_ref().poll.store(1, Ordering::Release) };
-                    }
+                    // SAFETY: the registry is locked.
+                    unsafe { ask_to_poll(&presence, &runloops) };
                     is_waiting = true;
                 }
             }
@@ -411,11 +425,13 @@ impl Isolate {
         if !self.protocol.is_checked.load(Ordering::Relaxed) {
             return;
         }
-        let (map, retired) = (self.space().map().snapshot(), self.protocol.retired.load());
+        let retired = self.protocol.retired.load();
         for presence in self.protocol.presences() {
             let runloops = self.runloops();
             let is_claimed = presence.handshake.try_claim();
             if is_claimed || presence.is_mine() {
+                // As in `visit_all`.
+                let map = self.space().map().snapshot();
                 // SAFETY: claimed, or this thread's own.
                 unsafe { check_thread(&presence, &runloops, &map, &retired) };
             }

@@ -187,6 +187,23 @@ fn threads_that_ask_at_once_wait_for_each_other_and_not_for_ever() {
 }
 
 #[test]
+fn a_thread_that_was_visited_by_another_is_asked_to_poll() {
+    let space = CodeSpace::new(1 << 20).expect("an arena");
+    let isolate = isolate_of(&space);
+    cell_of(&isolate, UnitId(1));
+    install(&isolate, busy(Method::Return, UnitId(1)));
+    let (runloop, _host) = TestHost::of(isolate.clone());
+    let asked = isolate.clone();
+    // SAFETY: outside of compiled code.
+    unsafe { runloop.leave() };
+    // SAFETY: that thread has no runloop here.
+    let asker = std::thread::spawn(move || unsafe { asked.deopt_all(everything()) });
+    assert_eq!(asker.join().expect("it does not panic").candidates, 1);
+    runloop.come_back();
+    assert!(runloop.take_poll(), "it does not learn that its candidates are gone");
+}
+
+#[test]
 fn a_thread_in_native_code_is_visited_where_it_stands() {
     for method in MACHINE_CODE {
         let (tell, hear) = mpsc::channel();
