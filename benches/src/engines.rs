@@ -1,6 +1,7 @@
 //! The Lua engines that are compared: the reference host with and without Surmise, and its peers.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -53,20 +54,21 @@ pub struct Engine {
     pub version: String,
     executable: PathBuf,
     /// Environment variables.
-    settings: &'static [(&'static str, &'static str)],
+    settings: Vec<(&'static str, OsString)>,
 }
 
 impl Engine {
     /// A command that runs the engine, to which a program and its arguments are still to be added.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        command.args(self.kind.arguments()).envs(self.settings.iter().copied());
+        command.args(self.kind.arguments()).envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// The engine with other settings of Surmise.
-    pub fn with(self, settings: &'static [(&'static str, &'static str)]) -> Self {
-        Self { settings, ..self }
+    /// The engine with another setting of Surmise.
+    pub fn with(mut self, setting: &'static str, value: impl Into<OsString>) -> Self {
+        self.settings.push((setting, value.into()));
+        self
     }
 }
 
@@ -91,9 +93,25 @@ pub fn host() -> Result<[Engine; 2], HarnessError> {
         return Err(HarnessError::MissingHost { executable, build_command: HOST_BUILD_COMMAND });
     }
     let version = version_of(&executable).unwrap_or_else(|| "unknown version".to_owned());
-    let engine =
-        |kind| Engine { kind, version: version.clone(), executable: executable.clone(), settings: &[] };
+    let engine = |kind| Engine {
+        kind,
+        version: version.clone(),
+        executable: executable.clone(),
+        settings: Vec::new(),
+    };
     Ok([engine(EngineKind::Interpreter), engine(EngineKind::Surmise)])
+}
+
+/// The `surmise` command, from the folder of the running executable.
+pub fn command() -> Result<PathBuf, HarnessError> {
+    let own = env::current_exe().map_err(HarnessError::CurrentExecutable)?;
+    let executable = own.with_file_name(format!("surmise{}", env::consts::EXE_SUFFIX));
+    let build_command = "cargo build --release -p surmise-command";
+    if executable.is_file() {
+        Ok(executable)
+    } else {
+        Err(HarnessError::MissingHost { executable, build_command })
+    }
 }
 
 /// The peers among `kinds` that are installed. One line says which are not.
@@ -107,7 +125,7 @@ pub fn installed_peers(kinds: &[EngineKind]) -> Vec<Engine> {
         };
         match version_of(Path::new(executable)) {
             Some(version) => {
-                installed.push(Engine { kind, version, executable: executable.into(), settings: &[] })
+                installed.push(Engine { kind, version, executable: executable.into(), settings: Vec::new() })
             }
             None => missing.push(kind.name()),
         }

@@ -13,6 +13,7 @@ pub enum HarnessError {
     MissingHost { executable: PathBuf, build_command: &'static str },
     CurrentExecutable(io::Error),
     WriteJson { file: PathBuf, cause: io::Error },
+    Emit { program: &'static str, reason: String },
 }
 
 impl fmt::Display for HarnessError {
@@ -28,6 +29,7 @@ impl fmt::Display for HarnessError {
             Self::CurrentExecutable(cause) => {
                 write!(formatter, "can't find the folder that the lua executable should be in: {cause}")
             }
+            Self::Emit { program, reason } => write!(formatter, "{program}: surmise emit: {reason}"),
             Self::WriteJson { file, cause } => write!(formatter, "can't write {}: {cause}", file.display()),
         }
     }

@@ -20,6 +20,8 @@ pub enum Command {
     Compare(CompareOptions),
     /// Compare whole short runs with and without Surmise
     Warmup(WarmupOptions),
+    /// How soon programs are at full speed with the candidates of an earlier run, and without
+    Preload(PreloadOptions),
 }
 
 #[derive(Args)]
@@ -69,6 +71,24 @@ impl WarmupOptions {
 }
 
 #[derive(Args)]
+pub struct PreloadOptions {
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// How often each program runs cold, and as often warm [default: 11, or 3 with --quick]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
+    /// How long a run would last without Surmise; the number of iterations follows from it
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    pub milliseconds: u32,
+}
+
+impl PreloadOptions {
+    pub fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(if self.common.quick { 3 } else { 11 })
+    }
+}
+
+#[derive(Args)]
 pub struct CommonOptions {
     /// Only these programs, separated by commas
     #[arg(long, value_delimiter = ',')]
@@ -103,7 +123,7 @@ mod tests {
         let command_line = CommandLine::parse_from([&["surmise-benches", "compare"], arguments].concat());
         match command_line.command {
             Command::Compare(options) => options.common,
-            Command::Warmup(_) => unreachable!("the command line says compare"),
+            Command::Warmup(_) | Command::Preload(_) => unreachable!("the command line says compare"),
         }
     }
 

@@ -23,13 +23,14 @@ use crate::table::{Table, number};
 const PROBE_ITERATIONS: u32 = 9;
 
 /// Units are logged when they are hot, and planned, but no candidate is made.
-const LOG_ONLY: &[(&str, &str)] = &[("SURMISE_LIMIT", "0")];
+const LOG_ONLY: (&str, &str) = ("SURMISE_LIMIT", "0");
 
 /// Measures, prints the table and writes the file. Returns the runs that failed.
 pub fn run(options: &WarmupOptions) -> Result<Vec<RunFailure>, HarnessError> {
     let programs = options.common.chosen_programs()?;
     let [interpreter, surmise] = engines::host()?;
-    let engines = [interpreter, if options.log_only { surmise.with(LOG_ONLY) } else { surmise }];
+    let engines =
+        [interpreter, if options.log_only { surmise.with(LOG_ONLY.0, LOG_ONLY.1) } else { surmise }];
     let machine = Machine::detect();
     machine.print();
     println!("{} rounds of about {} ms each", options.rounds(), options.milliseconds);
@@ -133,7 +134,7 @@ fn measure(
 }
 
 /// How many iterations of the given length, in milliseconds, come closest to the wanted time.
-fn iterations_for(milliseconds: u32, iteration: Option<f64>) -> u32 {
+pub fn iterations_for(milliseconds: u32, iteration: Option<f64>) -> u32 {
     let iterations = f64::from(milliseconds) / iteration.unwrap_or(f64::from(milliseconds));
     // The cast saturates, also for an iteration too short to be measured.
     (iterations.round() as u32).clamp(1, 10_000)
