@@ -22,8 +22,10 @@
 
 mod invalidated;
 
+use crate::compile::Rejection;
 use crate::config::Config;
-use crate::log::{Log, UnitIndex};
+use crate::log::{Log, UnitIndex, Words};
+use crate::preload::{Missing, Unbound};
 use crate::profile::Map;
 use crate::record::event::Fate;
 use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
@@ -41,7 +43,7 @@ use surmise_deopt::loaded::Candidate;
 use surmise_deopt::rebuild::RebuildPlan;
 use surmise_deopt::slots::SlotValue;
 use surmise_deopt::table::ExitReason;
-use surmise_ir::entity::UnitId;
+use surmise_ir::entity::{Pc, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::Recipe;
@@ -75,6 +77,13 @@ pub struct Decision {
 pub trait PlugHost {
     /// Sets a unit's counter, and whether its runs are logged.
     fn arm(&mut self, unit: UnitIndex, counter: i32, logging: bool);
+    /// What the log would say at a site of a unit's own bytecode, in a fact of this variant of which some words are known: for candidates
+    /// from files, which rest on facts of sites that are reached rarely. Only what is certain to be true now, and as long as what it
+    /// rests on: a host that can't tell says `None`, and such a candidate waits until the site is reached.
+    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Option<Words> {
+        let _ = (unit, pc, variant, known);
+        None
+    }
     /// What a spesh slot of this recipe holds here; `None` when there is no such thing any more.
     fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue>;
 }
@@ -108,8 +117,9 @@ enum Knowledge {
 enum Asked {
     /// To be asked for when more was logged.
     Not,
-    /// There will be an answer. The last one, or one after which it may be asked for again.
-    Once { is_last: bool },
+    /// There will be an answer. The last one, or one after which it may be asked for again. What the log has not seen was foreseen
+    /// already, as far as it could be.
+    Once { is_last: bool, foreseen: bool },
 }
 
 struct UnitRecord {
@@ -515,7 +525,7 @@ impl Plug {
         let mut entries = Vec::new();
         for (&entry, asked) in &mut record.preloaded {
             if *asked == Asked::Not {
-                *asked = Asked::Once { is_last };
+                *asked = Asked::Once { is_last, foreseen: false };
                 entries.push(entry);
             }
         }
@@ -578,8 +588,8 @@ impl Plug {
         }
         if preloaded {
             let asked = record.preloaded.shift_remove(&entry);
-            if result.is_err() {
-                return self.go_on_without(unit, entry, asked, host);
+            if let Err(rejection) = result {
+                return self.go_on_without(unit, entry, asked, &rejection, host);
             }
         }
         let phase = match result {
@@ -649,11 +659,25 @@ impl Plug {
         unit: UnitIndex,
         entry: Entry,
         asked: Option<Asked>,
+        rejection: &Rejection,
         host: &mut dyn PlugHost,
     ) {
+        if let Some(Asked::Once { is_last, foreseen: false }) = asked
+            && let Rejection::Unbound(Unbound::Unseen(missing)) = rejection
+            && self.foresee(unit, missing, host)
+        {
+            let record = self.record(unit);
+            record.preloaded.insert(entry, Asked::Once { is_last, foreseen: true });
+            let knowledge = (record.revision(), record.lessons);
+            self.client.bind(unit, vec![entry], knowledge, is_last);
+            if self.config().blocking {
+                self.service(host);
+            }
+            return;
+        }
         let record = self.record(unit);
         let has_learnt = !matches!(record.knowledge, Knowledge::None | Knowledge::Learning { .. });
-        if asked != Some(Asked::Once { is_last: true }) {
+        if !matches!(asked, Some(Asked::Once { is_last: true, .. })) {
             record.preloaded.insert(entry, Asked::Not);
             if has_learnt {
                 self.bind_preloaded(unit, true, host);
@@ -661,6 +685,20 @@ impl Plug {
         } else if has_learnt {
             self.request_waiting(unit, host);
         }
+    }
+
+    /// Logs facts that were not seen yet, as far as the host can tell all of them. Returns whether it could.
+    fn foresee(&mut self, unit: UnitIndex, missing: &[Missing], host: &mut dyn PlugHost) -> bool {
+        let facts: Option<Vec<Words>> = missing
+            .iter()
+            .map(|missing| host.foresee(unit, missing.pc, missing.variant, &missing.known))
+            .collect();
+        let Some(facts) = facts else { return false };
+        for (missing, words) in missing.iter().zip(facts) {
+            self.log.fact(unit, missing.pc.0, missing.variant, &words);
+        }
+        self.client.flush(&mut self.log);
+        true
     }
 
     fn tell_retired(&self, candidate: CandidateId) {

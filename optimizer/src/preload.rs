@@ -27,7 +27,7 @@ mod bind;
 mod emit;
 mod file;
 
-pub use bind::{Unbound, bind};
+pub use bind::{Missing, Unbound, bind};
 pub use emit::{Emitted, Skipped, emit};
 pub use file::{Header, Key, PreloadError, PreloadFile, PreloadedCandidate, Refused, write};
 

@@ -21,6 +21,17 @@ use thiserror::Error;
 /// How often a fact is tried in one search: real sites have one or two each.
 const TRIALS: u32 = 20_000;
 
+/// A fact that a candidate rests on and that was not seen here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// The site.
+    pub pc: Pc,
+    /// The fact's variant.
+    pub variant: u8,
+    /// Its words, as far as other sites tell what is named here what the candidate names there.
+    pub known: Vec<Option<u32>>,
+}
+
 /// Why a candidate can't be bound.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Unbound {
@@ -30,14 +41,9 @@ pub enum Unbound {
     /// It lifts to something else.
     #[error("content: the unit lifts to other code than the candidate was made from")]
     Content,
-    /// A site was not logged yet, or behaves otherwise.
-    #[error("premise: nothing like fact {variant} was seen at {pc}")]
-    Unseen {
-        /// The site.
-        pc: Pc,
-        /// The fact's variant.
-        variant: u8,
-    },
+    /// Sites were not logged yet, or behave otherwise.
+    #[error("premise: nothing like fact {} was seen at {}", .0[0].variant, .0[0].pc)]
+    Unseen(Vec<Missing>),
     /// Each premise fits for itself, but not all together.
     #[error("premises: what was seen at {pc} is of other things than what was seen elsewhere")]
     Together {
@@ -78,6 +84,7 @@ pub fn bind<'p>(
         search.names.insert(there, here);
         search.taken.insert(here);
     }
+    let mut unseen = Vec::new();
     for premise in premises(&candidate.image) {
         let profile = profile(premise.unit).map(|profile| profile.without_broken(language));
         let site = profile.as_ref().and_then(|profile| profile.site(premise.pc));
@@ -89,14 +96,17 @@ pub fn bind<'p>(
         // The last ones first: others may rest on what holds no more.
         let facts = site.into_iter().flat_map(|site| site.facts.iter().rev());
         let facts: Vec<_> = facts.filter_map(|((variant, words), _)| fits(*variant, words)).collect();
-        if facts.is_empty() {
-            return Err(Unbound::Unseen { pc: premise.pc, variant: premise.variant });
+        match facts.is_empty() {
+            true => unseen.push(premise),
+            false => search.sites.push(Site { premise, facts }),
         }
-        search.sites.push(Site { premise, facts });
     }
     // What leaves no choice first.
     search.sites.sort_by_key(|site| site.facts.len());
     search.run()?;
+    if !unseen.is_empty() {
+        return Err(Unbound::Unseen(unseen.into_iter().map(|premise| search.missing(premise)).collect()));
+    }
     rename(&candidate.image, language, &search)
 }
 
@@ -202,7 +212,7 @@ impl Search<'_> {
         if self.fit(&sites, 0) {
             return Ok(());
         }
-        Err(Unbound::Together { pc: sites[self.deepest.min(sites.len() - 1)].premise.pc })
+        Err(Unbound::Together { pc: sites[self.deepest.min(sites.len().saturating_sub(1))].premise.pc })
     }
     fn fit(&mut self, sites: &[Site<'_>], depth: usize) -> bool {
         self.deepest = self.deepest.max(depth);
@@ -224,6 +234,17 @@ impl Search<'_> {
             }
         }
         false
+    }
+    fn missing(&self, premise: &Premise) -> Missing {
+        let word = |word: &PremiseWord| match word {
+            PremiseWord::Integer(word) => Some(*word),
+            PremiseWord::Slot(there) => {
+                self.names.get(there).and_then(|here| u32::try_from(here.words[0]).ok())
+            }
+            PremiseWord::Assumption(_) => None,
+        };
+        let known = premise.words.iter().map(word).collect();
+        Missing { pc: premise.pc, variant: premise.variant, known }
     }
     /// Takes a fact for a premise, if that goes with what was taken before.
     fn join(&mut self, premise: &Premise, fact: &[PremiseWord], added: &mut Vec<Recipe>) -> bool {

@@ -9,10 +9,11 @@ use surmise::deopt::slots::SlotValue;
 use surmise::ir::entity::Pc;
 use surmise::ir::function::Entry;
 use surmise::ir::language::{Encoding, Recipe};
-use surmise::log::UnitIndex;
+use surmise::log::{UnitIndex, Words};
 use surmise::plug::PlugHost;
 
 use super::Connection;
+use super::foresee::foresee;
 use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::{Entered, deliver, return_values};
 use crate::interpreter::{Next, RELOAD, THROW};
@@ -23,7 +24,7 @@ use crate::value::Value;
 /// What the plug needs of the host, without the connection itself.
 struct Service<'a> {
     state: *mut State,
-    names: &'a super::names::Names,
+    names: &'a mut super::names::Names,
     prototypes: &'a [*mut Prototype],
     isolate: &'a Isolate,
     assumptions: &'a mut FxHashMap<u32, Assumption>,
@@ -34,6 +35,14 @@ impl PlugHost for Service<'_> {
         let prototype = self.prototypes[unit.0 as usize];
         // SAFETY: prototypes live as long as the state.
         unsafe { set_logging(prototype, counter, logging) };
+    }
+    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Option<Words> {
+        let prototype = *self.prototypes.get(unit.0 as usize)?;
+        // SAFETY: the state is alive and at a safepoint; prototypes live as long as it does.
+        unsafe {
+            let state = &mut *self.state;
+            foresee(&mut state.heap, self.names, state.globals, prototype, pc.0, variant, known)
+        }
     }
     fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue> {
         // SAFETY: the state is alive and at a safepoint; only its prototypes are read.

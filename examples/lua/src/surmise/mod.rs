@@ -9,6 +9,7 @@
 //! | [`frames`] | frames rebuilt, resumed and called: the host's side of deoptimization |
 //! | [`enter`] | from the interpreter into compiled code; what happens when a counter runs out |
 //! | [`statistics`] | the report of `--stats` |
+//! | `foresee` | facts of sites that were not reached yet, for preloaded candidates |
 //! | [`names`] | ids for shapes and objects, so that logs and recipes hold no addresses |
 //!
 //! Everything here belongs to one [`Connection`] per state, which is absent when Surmise is switched off: then nothing but a
@@ -37,6 +38,7 @@ use lifter::{Child, Constant, Snapshot};
 pub mod enter;
 pub mod externs;
 pub mod facts;
+mod foresee;
 pub mod frames;
 pub mod language;
 pub mod lifter;
