@@ -76,13 +76,14 @@ pub unsafe fn foresee(
 ) -> Option<Words> {
     // SAFETY: the function's contract; shapes with names are pinned, objects with names are kept.
     unsafe {
-        let i = (&(*prototype).code).get(pc as usize)?;
+        let (code, caches) = (&(*prototype).code, &(*prototype).caches);
+        let i = code.get(pc as usize)?;
         let is_store = match i.op {
             Op::GetGlobal | Op::GetUpvalueField | Op::GetField | Op::GetMethod => false,
             Op::SetField | Op::SetGlobal | Op::SetFieldConstant => true,
             _ => return None,
         };
-        let key = (&(*prototype).caches).get(i.d as usize)?.key;
+        let key = caches.get(i.d as usize)?.key;
         if !LuaString::is_interned(key) {
             return None;
         }
