@@ -16,8 +16,8 @@
 //! Blocks are aligned to 32 bytes. A freed block is filled with `int3`, so that control which still gets there stops at once,
 //! and its range goes back to the free list, joined with its neighbours.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 /// Alignment of code, in bytes: half of a cache line, what the decoders of current x86-64 processors fetch at a time.

@@ -20,13 +20,14 @@ use crate::guard_tree::{Expectation, GuardTree};
 use crate::loaded::{Candidate, CodeSpace, LoadError, LoadedCandidate};
 use crate::runloop::RunloopState;
 use crate::slots::{EffectiveSlots, SlotArray, SlotValue};
+use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use surmise_ir::entity::{Pc, UnitId};
 use surmise_ir::function::Entry;
 use surmise_ir::language::{Language, Recipe};
@@ -350,7 +351,7 @@ impl Isolate {
         }
     }
 
-    /// Loads an image and installs it here.
+    /// Loads an image and installs it here. Numbers of candidates are used again: who remembers what was installed keeps the candidate.
     ///
     /// # Safety
     /// As for [`CodeSpace::load`] and [`Isolate::install_loaded`].
@@ -358,13 +359,14 @@ impl Isolate {
         &self,
         image: impl Into<Image>,
         resolver: &mut dyn FnMut(&Recipe) -> Option<SlotValue>,
-    ) -> Result<CandidateId, InstallError> {
+    ) -> Result<Arc<Candidate>, InstallError> {
         let image = image.into();
         self.check_unit(image.name(), image.unit())?;
         // SAFETY: handed on.
         let loaded = unsafe { self.space.load(image, &self.language) }?;
         // SAFETY: handed on.
-        unsafe { self.install_loaded(&loaded, resolver) }
+        unsafe { self.install_loaded(&loaded, resolver) }?;
+        Ok(loaded.candidate().clone())
     }
 
     fn check_unit(&self, candidate: &str, unit: UnitId) -> Result<(), InstallError> {
@@ -517,9 +519,11 @@ impl Isolate {
     pub fn retired_count(&self) -> usize {
         self.contents().retired.len()
     }
-    /// Whether a candidate is installed.
-    pub fn is_installed(&self, candidate: CandidateId) -> bool {
-        self.contents().installed.contains_key(&candidate)
+    /// Whether a candidate is installed: this one, and not a later one that has its number.
+    pub fn is_installed(&self, candidate: &Arc<Candidate>) -> bool {
+        let contents = self.contents();
+        let installed = contents.installed.get(&candidate.id());
+        installed.is_some_and(|installed| Arc::ptr_eq(installed.loaded.candidate(), candidate))
     }
     /// The slots of an installed candidate.
     pub fn slots(&self, candidate: CandidateId) -> Option<Arc<SlotArray>> {

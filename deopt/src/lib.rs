@@ -66,6 +66,7 @@ pub mod slots;
 pub mod stacks;
 pub mod stop;
 pub mod stubs;
+mod sync;
 pub mod table;
 
 /// Whether this target runs native code.

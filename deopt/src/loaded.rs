@@ -13,10 +13,11 @@ use crate::portable::code::PortableCode;
 use crate::portable::entry_code::entry_code;
 use crate::portable::frame;
 use crate::slots::EffectiveSlots;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::table::{CallSite, CallSites, DeoptTable, ExitReason, FrameHeader, TableFigures};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use surmise_ir::analysis::entry;
 use surmise_ir::entity::{KindId, Register, UnitId};
 use surmise_ir::function::Entry;
@@ -295,7 +296,7 @@ impl CodeSpace {
         Ok(Arc::new(LoadedCandidate { candidate, block: Some(block), space: self.clone() }))
     }
 
-    fn numbers(&self) -> std::sync::MutexGuard<'_, Numbers> {
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
     fn take_number(&self) -> Option<u32> {

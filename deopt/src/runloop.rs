@@ -24,13 +24,14 @@ use crate::portable::activation::{self, Activation};
 use crate::rebuild::RebuildStack;
 use crate::stop::loud_stop;
 use crate::stubs::{self, Status};
+use crate::sync::{Mutex, PoisonError};
 use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 /// How an activation of compiled code ended.
@@ -376,7 +377,7 @@ impl<H: Host> Runloop<H> {
         let map = self.isolate().space().map().snapshot();
         // SAFETY: a live runloop's state; the field is made for sharing.
         let visited = unsafe { &(*self.state()).visited };
-        visited.lock().unwrap_or_else(std::sync::PoisonError::into_inner).forget_settled();
+        visited.lock().unwrap_or_else(PoisonError::into_inner).forget_settled();
         // SAFETY: handed on.
         unsafe { crate::deopt_all::redirect_newest(self.context(), &map) }
     }

@@ -30,6 +30,12 @@ pub const RETIREMENTS_PER_GUESS: u32 = 2;
 pub const SURPRISES_PER_UNIT: u32 = 2;
 /// How often a unit's candidates may be thrown away before the unit stays in the interpreter.
 pub const RETIREMENTS_PER_UNIT: u32 = 12;
+/// How often assumptions may break on which a unit rested before it is compiled without any: a program that goes on changing what looked
+/// constant has its candidates rest on nothing, and keeps them.
+pub const BREAKS_PER_UNIT: u32 = 8;
+/// How often a host's deoptimizations of everything may take a unit's candidates before the unit stays in the interpreter. Each makes it
+/// wait twice as long, up to some ten thousand calls, so this many are reached only by who asks all the time.
+pub const INVALIDATIONS_PER_UNIT: u32 = 32;
 /// Candidates of one unit and entry.
 pub const CANDIDATES_PER_ENTRY: usize = 4;
 /// Bytes of machine code in one process.

@@ -27,4 +27,5 @@ pub mod record;
 pub mod replay;
 pub mod service;
 pub mod snapshot;
+mod sync;
 pub mod unit;

@@ -154,5 +154,12 @@ pub fn why(profile: &UnitProfile, entry: Entry) -> String {
         .filter(|&&(pc, reason)| profile.is_refused(pc, reason))
         .map(|(pc, reason)| format!("{reason} at {pc}"))
         .collect();
-    if refused.is_empty() { seen } else { format!("{seen}; no longer guessed: {}", refused.join(", ")) }
+    let mut why = seen;
+    if !refused.is_empty() {
+        why += &format!("; no longer guessed: {}", refused.join(", "));
+    }
+    if profile.assumes_nothing() {
+        why += &format!("; nothing is assumed any more: {} assumptions broke", profile.broken.len());
+    }
+    why
 }

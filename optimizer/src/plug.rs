@@ -23,19 +23,20 @@
 mod invalidated;
 
 use crate::compile::Rejection;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::log::{Log, UnitIndex, Words};
 use crate::preload::{Missing, Unbound};
 use crate::profile::Map;
 use crate::record::event::Fate;
 use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
 use crate::snapshot::Snapshots;
+use crate::sync::Mutex;
 use crate::unit::UnitSource;
 use invalidated::Stress;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex};
-use surmise_deopt::candidate::CandidateId;
+use std::sync::Arc;
+use surmise_deopt::candidate::{CandidateId, Image};
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::events::{DeoptEvent, DeoptObserver};
 use surmise_deopt::isolate::{EntryPoint, InstallError, Isolate, UnitEntries};
@@ -59,7 +60,7 @@ const RUNS_WHEN_GIVEN_UP: i32 = 1 << 30;
 const WINDOWS_PER_FURTHER_LOOP: u32 = 2;
 /// Calls or rounds for which rebuilt frames are logged.
 const WATCHED_RUNS: i32 = 1;
-/// Each retirement makes relearning wait this many times longer.
+/// Each time that a unit loses its candidates makes it wait this many times longer.
 const BACK_OFF: u32 = 2;
 
 /// What a host does after its counter ran out.
@@ -122,17 +123,29 @@ enum Asked {
     Once { is_last: bool, foreseen: bool },
 }
 
+/// A candidate that is installed, or was when this was last looked at. The candidate itself, not its number, which others get later.
+struct Installed {
+    candidate: Arc<Candidate>,
+    /// Its number in the order of planning.
+    serial: u64,
+    /// Under stress: its image, to be installed again.
+    image: Option<Arc<Image>>,
+}
+
 struct UnitRecord {
     id: UnitId,
     entries: Arc<UnitEntries>,
     cell: NonNull<EntryCell>,
     /// What is going on for each entry, in the order in which they became hot.
     phases: Map<Entry, Phase>,
-    /// The candidate of each entry, with its number in the order of planning.
-    installed: Map<Entry, (CandidateId, u64)>,
+    /// The candidate of each entry.
+    installed: Map<Entry, Installed>,
     knowledge: Knowledge,
-    /// How often the unit was learnt since the last retirement: each of its loops adds to what is known of it.
+    /// How often the unit was learnt since the last retirement (each of its loops adds to what is known of it), or lost its candidates
+    /// to a deoptimization of everything: then the same is asked for again.
     lessons: u32,
+    /// How often deoptimizations of everything took its candidates.
+    invalidations: u32,
     /// How often guesses that failed had its candidates thrown away.
     retirements: u32,
     /// How often an assumption broke on which it rested, or would have.
@@ -152,6 +165,15 @@ impl UnitRecord {
     /// How often what was known of it turned out wrong: what was requested before the last time is not wanted any more.
     fn revision(&self) -> u32 {
         self.retirements + self.breaks
+    }
+    /// Whether it stays in the interpreter.
+    fn is_given_up(&self) -> bool {
+        self.retirements >= config::RETIREMENTS_PER_UNIT
+            || self.invalidations >= config::INVALIDATIONS_PER_UNIT
+    }
+    /// How often all that was made of it was for nothing.
+    fn setbacks(&self) -> u32 {
+        self.revision() + self.invalidations
     }
     /// Nothing is known any more, and nothing is on its way.
     fn forget(&mut self) {
@@ -175,6 +197,14 @@ pub struct PlugTotals {
     pub preloaded: u64,
     /// Candidates that could not be installed.
     pub not_installed: u64,
+    /// Times that a guess which failed had a unit learnt again.
+    pub learnt_again: u64,
+    /// Times that a unit lost candidates to what the host invalidated, or because it rested on what has changed.
+    pub invalidated: u64,
+    /// Units that stay in the interpreter because they lost their candidates too often.
+    pub given_up: u64,
+    /// Candidates that came too late: what they were made from had turned out wrong, or newer ones had overtaken them.
+    pub outdated: u64,
     /// Candidates that were thrown away.
     pub retired: u64,
     /// Deoptimizations of everything that concerned some candidate.
@@ -188,7 +218,7 @@ pub struct PlugTotals {
 /// A candidate's guess that failed too often, or any exit to count: filled by the observer, read at the next poll.
 #[derive(Default)]
 struct Observed {
-    retire: Vec<(CandidateId, UnitId, surmise_ir::entity::Pc, GuardReason, u32)>,
+    retire: Vec<(Arc<Candidate>, UnitId, surmise_ir::entity::Pc, GuardReason, u32)>,
     deopts: [u64; GuardReason::ALL.len() + 1],
 }
 
@@ -252,7 +282,7 @@ impl DeoptObserver for Observer {
                     && (failures >= crate::config::FAILURES_OF_PRELOADED
                         || !self.is_preloaded(candidate.id()))
                 {
-                    observed.retire.push((candidate.id(), event.unit, site, reason, failures));
+                    observed.retire.push((candidate.clone(), event.unit, site, reason, failures));
                     (self.wake)();
                 }
             }
@@ -267,9 +297,9 @@ pub struct Plug {
     isolate: Arc<Isolate>,
     /// The ring of this isolate's thread.
     pub log: Log,
-    units: Vec<UnitRecord>,
+    /// By number. Isolates that share a service have numbers between each other's.
+    units: Map<UnitIndex, UnitRecord>,
     by_id: FxHashMap<UnitId, Vec<UnitIndex>>,
-    first_index: Option<u32>,
     observer: Arc<Observer>,
     totals: PlugTotals,
     /// Units whose rebuilt frames are being logged.
@@ -305,9 +335,8 @@ impl Plug {
             client,
             isolate,
             log: Log::new(snapshots),
-            units: Vec::new(),
+            units: Map::default(),
             by_id: Default::default(),
-            first_index: None,
             observer,
             totals: PlugTotals::default(),
             watched: Vec::new(),
@@ -348,15 +377,9 @@ impl Plug {
     ) -> (UnitIndex, i32) {
         let id = unit.id();
         let index = self.client.register(unit);
-        let first = *self.first_index.get_or_insert(index.0);
-        debug_assert_eq!(
-            (index.0 - first) as usize,
-            self.units.len(),
-            "one isolate per service numbers densely"
-        );
         // SAFETY: handed on.
         let entries = unsafe { self.isolate.register_unit(id, cell) };
-        self.units.push(UnitRecord {
+        let record = UnitRecord {
             id,
             entries,
             cell,
@@ -364,6 +387,7 @@ impl Plug {
             installed: Map::default(),
             knowledge: Knowledge::None,
             lessons: 0,
+            invalidations: 0,
             retirements: 0,
             breaks: 0,
             variadic,
@@ -371,14 +395,14 @@ impl Plug {
             preloaded: self.client.preloaded(id).iter().map(|&entry| (entry, Asked::Not)).collect(),
             bound: Vec::new(),
             was_counted: false,
-        });
+        };
+        self.units.insert(index, record);
         self.by_id.entry(id).or_default().push(index);
         self.totals.units += 1;
         (index, self.first_counter())
     }
     fn record(&mut self, unit: UnitIndex) -> &mut UnitRecord {
-        let first = self.first_index.unwrap_or(0);
-        &mut self.units[(unit.0 - first) as usize]
+        &mut self.units[&unit]
     }
 
     /// What the counter starts from of a function that is registered only when it runs out: hosts that load far more than they run do so.
@@ -389,13 +413,23 @@ impl Plug {
         }
     }
 
-    fn cold_counter(&self, retirements: u32) -> i32 {
+    /// What a counter starts from whose unit was set back so often.
+    fn cold_counter(&self, setbacks: u32) -> i32 {
         if self.config().disabled {
             return RUNS_WHEN_GIVEN_UP;
         }
-        let factor = BACK_OFF.saturating_pow(retirements.min(10));
+        let factor = BACK_OFF.saturating_pow(setbacks.min(10));
         i32::try_from(self.config().calls_before_logging().saturating_mul(factor))
             .unwrap_or(RUNS_WHEN_GIVEN_UP)
+    }
+
+    /// Has the host count a unit's runs from the beginning: it has lost its candidates.
+    fn start_again(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
+        let record = self.record(unit);
+        let (is_given_up, setbacks) = (record.is_given_up(), record.setbacks());
+        self.totals.given_up += u64::from(is_given_up);
+        let counter = if is_given_up { RUNS_WHEN_GIVEN_UP } else { self.cold_counter(setbacks) };
+        host.arm(unit, counter, false);
     }
 
     /// The unit's counter ran out, at a call of it or at the back-edge to a loop's header.
@@ -436,7 +470,7 @@ impl Plug {
         let windows = self.config().windows();
         let first_pause = self.config().calls_before_logging();
         let record = self.record(unit);
-        if record.phases.is_empty() && record.retirements == 0 {
+        if record.phases.is_empty() && record.setbacks() == 0 {
             self.totals.hot_units += 1;
         }
         let record = self.record(unit);
@@ -557,6 +591,10 @@ impl Plug {
     }
     fn request(&mut self, unit: UnitIndex, entry: Entry) {
         let record = self.record(unit);
+        if record.is_given_up() {
+            record.phases.insert(entry, Phase::GivenUp);
+            return;
+        }
         record.phases.insert(entry, Phase::Requested);
         let knowledge = (record.revision(), record.lessons);
         self.client.request(unit, entry, knowledge);
@@ -575,12 +613,13 @@ impl Plug {
     fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
         let Delivery { unit, entry, knowledge: (revision, _), serial, result, preloaded } = delivery;
         let record = self.record(unit);
-        let is_outdone = record.installed.get(&entry).is_some_and(|&(_, newer)| newer > serial);
+        let is_outdone = record.installed.get(&entry).is_some_and(|newer| newer.serial > serial);
         if revision != record.revision() || is_outdone {
             // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
             if let Some(asked) = record.preloaded.get_mut(&entry) {
                 *asked = Asked::Not;
             }
+            self.totals.outdated += u64::from(result.is_ok());
             if result.is_ok() || !preloaded {
                 self.client.happened(serial, Fate::Outdated);
             }
@@ -595,19 +634,14 @@ impl Plug {
         let phase = match result {
             Err(_) => Phase::GivenUp,
             Ok(image) => match self.install(image, serial, host) {
-                Ok(candidate) => {
+                Ok(installed) => {
                     self.totals.installed += 1;
-                    let mut known = self.observer.preloaded.lock().expect("no holder of the set panics");
-                    // Numbers are used again.
                     if preloaded {
-                        known.insert(candidate)
-                    } else {
-                        known.remove(&candidate)
-                    };
-                    drop(known);
-                    if let Some((older, _)) = self.record(unit).installed.insert(entry, (candidate, serial)) {
-                        self.isolate.retire(older);
-                        self.tell_retired(older);
+                        let mut known = self.observer.preloaded.lock().expect("no holder of the set panics");
+                        known.insert(installed.candidate.id());
+                    }
+                    if let Some(older) = self.record(unit).installed.insert(entry, installed) {
+                        self.retire(&older.candidate);
                     }
                     Phase::Installed
                 }
@@ -701,10 +735,14 @@ impl Plug {
         true
     }
 
-    fn tell_retired(&self, candidate: CandidateId) {
-        if let Some(serial) = self.observer.serial(candidate) {
+    /// Retires a candidate, if it is installed still.
+    fn retire(&self, candidate: &Arc<Candidate>) -> bool {
+        // Only this thread installs here: what is gone meanwhile has not made room for another of its number.
+        let is_retired = self.isolate.is_installed(candidate) && self.isolate.retire(candidate.id());
+        if is_retired && let Some(serial) = self.observer.serial(candidate.id()) {
             self.client.happened(serial, Fate::Retired);
         }
+        is_retired
     }
 
     fn retire_failed(&mut self, host: &mut dyn PlugHost) {
@@ -712,12 +750,12 @@ impl Plug {
             &mut self.observer.observed.lock().expect("no holder of the observations panics").retire,
         );
         for (candidate, unit, pc, reason, failures) in failed {
-            if !self.isolate.retire(candidate) {
+            if !self.retire(&candidate) {
                 continue;
             }
-            self.tell_retired(candidate);
             self.totals.retired += 1;
             for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
+                self.totals.learnt_again += 1;
                 self.client.failed(FailedGuess { unit: index, pc, reason, failures: failures.into() });
                 let record = self.record(index);
                 record.retirements += 1;
@@ -725,19 +763,11 @@ impl Plug {
                 // Others of the file were made from the same knowledge.
                 record.preloaded.clear();
                 // What was compiled from the same knowledge goes too: the next ones are made from more of it.
-                let others: Vec<CandidateId> =
-                    record.installed.drain(..).map(|(_, (candidate, _))| candidate).collect();
+                let others: Vec<Installed> = record.installed.drain(..).map(|(_, other)| other).collect();
                 for other in others {
-                    if self.isolate.retire(other) {
-                        self.tell_retired(other);
-                        self.totals.retired += 1;
-                    }
+                    self.totals.retired += u64::from(self.retire(&other.candidate));
                 }
-                let record = self.record(index);
-                let given_up = record.retirements >= crate::config::RETIREMENTS_PER_UNIT;
-                let retirements = record.retirements;
-                let counter = if given_up { RUNS_WHEN_GIVEN_UP } else { self.cold_counter(retirements) };
-                host.arm(index, counter, false);
+                self.start_again(index, host);
             }
         }
     }
@@ -746,7 +776,7 @@ impl Plug {
 impl Drop for Plug {
     fn drop(&mut self) {
         self.isolate.set_observer(None);
-        for record in &self.units {
+        for record in self.units.values() {
             self.isolate.unregister_unit(record.id, record.cell);
         }
     }

@@ -195,7 +195,11 @@ impl UnitProfile {
             self.broken.push(recipe);
         }
     }
-    /// The profile without the facts that rest on broken assumptions.
+    /// Whether so many assumptions have broken that the unit is to rest on none.
+    pub fn assumes_nothing(&self) -> bool {
+        self.broken.len() >= crate::config::BREAKS_PER_UNIT as usize
+    }
+    /// The profile without the facts that rest on broken assumptions, or on any.
     pub fn without_broken(&self, language: &Language) -> Cow<'_, UnitProfile> {
         if self.broken.is_empty() {
             return Cow::Borrowed(self);
@@ -204,7 +208,8 @@ impl UnitProfile {
         for site in profile.sites.values_mut() {
             let before = site.facts.len();
             site.facts.retain(|((variant, words), _)| {
-                !assumptions(language, *variant, words).any(|recipe| self.broken.contains(&recipe))
+                !assumptions(language, *variant, words)
+                    .any(|recipe| self.assumes_nothing() || self.broken.contains(&recipe))
             });
             site.surprised |= site.facts.len() < before;
         }

@@ -23,15 +23,16 @@ use crate::preload::{self, PreloadError, PreloadFile, Preloaded, Unbound};
 use crate::profile_text::ProfileText;
 use crate::record::event::{self, Event, Fate, Happened};
 use crate::record::{Progress, Recorder};
+use crate::sync::{
+    self, AtomicU64, JoinHandle, Mutex, Ordering, Receiver, Sender, TrySendError, bounded, unbounded,
+};
 use crate::unit::UnitSource;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use surmise_deopt::candidate::Image;
 use surmise_ir::entity::{Pc, UnitId};
 use surmise_ir::function::{Entry, Function};
@@ -331,7 +332,7 @@ impl Service {
             preload,
             preloaded: Preloaded::default(),
         };
-        let thread = std::thread::Builder::new()
+        let thread = sync::Builder::new()
             .name("surmise".to_owned())
             .spawn(move || worker.run(&receiver, &log_receiver, &deopt_receiver))
             .map_err(|error| StartError::Thread(error.to_string()))?;
@@ -540,7 +541,7 @@ impl DeoptRecorder {
     pub fn add(&self, deopt: event::Deopt) {
         if let Some(sender) = &self.in_order {
             while sender.len() > QUEUED_DEOPTS {
-                std::thread::yield_now();
+                sync::yield_now();
             }
             let _ = sender.send(Message::Deopt(deopt));
         } else if self.sender.try_send(deopt).is_err() {
@@ -603,7 +604,7 @@ struct Worker {
     /// What was lifted and stands in the recording.
     recorded: FxHashSet<(UnitIndex, Entry)>,
     stopping: Option<Sender<()>>,
-    compilers: Option<rayon::ThreadPool>,
+    compilers: Option<sync::ThreadPool>,
     /// The preload file, until its candidates have been decoded.
     preload: Option<PreloadFile>,
     preloaded: Preloaded,
@@ -619,20 +620,12 @@ impl Worker {
         self.decode_preload();
         loop {
             // Requests come after the log batches that they rest on: drain those first.
-            let message = crossbeam_channel::select! {
-                recv(logs) -> batch => match batch {
-                    Ok(batch) => Message::Log(batch),
-                    Err(_) => return,
-                },
-                recv(receiver) -> message => match message {
-                    Ok(message) => message,
-                    Err(_) => return,
-                },
-                recv(deopts) -> deopt => match deopt {
-                    Ok(deopt) => Message::Deopt(deopt),
-                    Err(_) => return,
-                },
-            };
+            let message = sync::first_of(
+                (logs, Message::Log),
+                (receiver, std::convert::identity),
+                (deopts, Message::Deopt),
+            );
+            let Some(message) = message else { return };
             if matches!(message, Message::Request(_) | Message::Bind(_)) {
                 while let Ok(batch) = logs.try_recv() {
                     self.log(&batch);
@@ -825,13 +818,10 @@ impl Worker {
 
     /// The threads that compile, started when the first compile is due. One processor is left to the program, which would wait for
     /// it just when it is slowest. `None` if no thread can be started: then the service's own has to do it.
-    fn compilers(&mut self) -> Option<&rayon::ThreadPool> {
+    fn compilers(&mut self) -> Option<&sync::ThreadPool> {
         if self.compilers.is_none() {
             let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-            let builder = rayon::ThreadPoolBuilder::new()
-                .num_threads((processors - 1).clamp(1, COMPILE_THREADS))
-                .thread_name(|number| format!("surmise {number}"));
-            self.compilers = builder.build().ok();
+            self.compilers = sync::pool((processors - 1).clamp(1, COMPILE_THREADS));
         }
         self.compilers.as_ref()
     }

@@ -26,9 +26,9 @@
 //! The word `state` is written with compare-exchange wherever two could write it. There is no ordering between two runloops:
 //! requests are one at a time, under the isolate's lock.
 //!
-//! This file holds atomics alone, and takes them from its parent's `sync`, so that a test can put it under a model checker.
+//! This file holds atomics alone, and takes them from `sync`, so that a test can put it under a model checker.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering, pause};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, pause};
 
 const PRESENT: u32 = 0;
 const AWAY: u32 = 1;

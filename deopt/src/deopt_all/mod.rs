@@ -44,7 +44,6 @@ pub mod handshake;
 pub(crate) mod presence;
 mod redirect;
 mod request;
-pub(crate) mod sync;
 
 pub(crate) use assumptions::Assumptions;
 pub use assumptions::{Assumption, AssumptionError};

@@ -10,11 +10,12 @@ use crate::context::Context;
 use crate::isolate::{Contents, Installed, Isolate, Reclaimed, Registered};
 use crate::loaded::CodeSpace;
 use crate::runloop::RunloopState;
+use crate::sync::{
+    self, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, Thread, TryLockError, yield_now,
+};
 use arc_swap::ArcSwap;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::thread::{Thread, yield_now};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How often a requester looks again before it sleeps in between: a runloop in a hot loop polls within a microsecond.
@@ -82,8 +83,8 @@ impl Protocol {
 /// A number of this thread, from 1 on.
 #[inline]
 pub(crate) fn this_thread() -> u64 {
-    static THREADS: AtomicU64 = AtomicU64::new(1);
-    thread_local! {
+    static THREADS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    sync::thread_local! {
         // Relaxed: only the number itself matters.
         static NUMBER: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
     }
@@ -270,7 +271,8 @@ impl Isolate {
         }
     }
 
-    /// How many requests have invalidated something so far: who keeps account of candidates looks again when it has changed.
+    /// How many requests have invalidated something so far: who keeps account of candidates looks again when it has changed. Threads that
+    /// did not ask themselves are asked to poll.
     pub fn generation(&self) -> u64 {
         self.protocol.generation.load(Ordering::Acquire)
     }
@@ -411,9 +413,9 @@ impl Isolate {
             return yield_now();
         }
         let mut waiting = self.protocol.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.get_or_insert_with(std::thread::current);
+        waiting.get_or_insert_with(sync::current);
         drop(waiting);
-        std::thread::park_timeout(SLEEP);
+        sync::park_timeout(SLEEP);
     }
 
     /// Stops the process if a frame at rest would go on in an invalid candidate. Frames of other threads that are not away were

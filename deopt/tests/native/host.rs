@@ -173,9 +173,13 @@ impl TestHost {
     }
     pub fn with(language: Arc<Language>, code_budget: usize) -> (RunloopGuard<TestHost>, TestHost) {
         let space = CodeSpace::new(code_budget).expect("an arena");
+        TestHost::of(TestHost::isolate(&space, &language))
+    }
+    /// An isolate whose code is in a space, which others may share.
+    pub fn isolate(space: &Arc<CodeSpace>, language: &Arc<Language>) -> Arc<Isolate> {
         // SAFETY: `callback` is as the language declares it.
-        let isolate = unsafe { Isolate::new(&space, &language, &[("callback", callback as *const u8)]) };
-        TestHost::of(isolate.expect("all externs have addresses"))
+        let isolate = unsafe { Isolate::new(space, language, &[("callback", callback as *const u8)]) };
+        isolate.expect("all externs have addresses")
     }
     /// A further runloop of an isolate, on this thread.
     pub fn of(isolate: Arc<Isolate>) -> (RunloopGuard<TestHost>, TestHost) {
@@ -205,6 +209,7 @@ impl TestHost {
         // SAFETY: the tests' images are what they say.
         unsafe { self.isolate.install(image, &mut |_| Some(SlotValue::default())) }
             .expect("the image is installed")
+            .id()
     }
     /// Address of a register of the guest stack.
     pub fn window(&mut self, register: usize) -> *mut u8 {

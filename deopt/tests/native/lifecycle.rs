@@ -153,8 +153,10 @@ fn isolates_share_code() {
 #[test]
 fn what_can_not_be_installed_is_an_error() {
     let (_runloop, host) = TestHost::with(language(), 4096);
-    // SAFETY: no image here is ever run.
-    let install = |image, value: Option<SlotValue>| unsafe { host.isolate.install(image, &mut |_| value) };
+    let install = |image, value: Option<SlotValue>| {
+        // SAFETY: no image here is ever run.
+        unsafe { host.isolate.install(image, &mut |_| value) }.map(|candidate| candidate.id())
+    };
     let error = install(identity(UnitId(1)), None).expect_err("no such unit");
     assert!(matches!(error, InstallError::UnknownUnit { unit: UnitId(1), .. }), "{error}");
     host.unit(UnitId(1));

@@ -452,7 +452,7 @@ fn what_can_not_be_run_is_an_error() {
         // SAFETY: nothing is installed.
         match unsafe { host.isolate.install(image, &mut |_| None) } {
             Err(InstallError::Load(error)) => error.to_string(),
-            other => panic!("{other:?}"),
+            other => panic!("{:?}", other.map(|candidate| candidate.id())),
         }
     };
     let mut image = guarded(UnitId(1));

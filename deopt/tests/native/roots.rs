@@ -98,7 +98,7 @@ fn slots_are_read_through_the_number_and_move() {
         })
     };
     // SAFETY: the image is what it says.
-    let id = unsafe { isolate.install(image, &mut resolve) }.expect("it is installed");
+    let id = unsafe { isolate.install(image, &mut resolve) }.expect("it is installed").id();
     assert_eq!(isolate.slots(id).and_then(|slots| slots.get(0)), Some(SlotValue::word(0x123)));
     assert_eq!(host.enter(&runloop, cell, 1, 0), returned(int(0x1051)));
     assert_eq!(host.move_roots(0x20), [0x51, 0x1000]);

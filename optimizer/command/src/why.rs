@@ -38,6 +38,12 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                     broken.recipe.words[0],
                     broken.recipe.words[1]
                 ));
+                if planner.profile().unit(unit).is_some_and(|profile| profile.assumes_nothing()) {
+                    events.push(format!(
+                        "  that was one of {} or more: from here on its candidates rest on no assumption",
+                        surmise::config::BREAKS_PER_UNIT
+                    ));
+                }
             }
             Step::Request(request) if request.unit == unit => {
                 requests += 1;

@@ -1,15 +1,17 @@
 //! What a plug does about deoptimization of everything: asks for it, and goes on with the units that it concerned.
 //!
 //! A unit whose candidate was invalidated is hot and well known: its entries ask for candidates again when they are next looked at. If
-//! what it rested on has broken, the unit is learnt again first, and what was seen under that assumption is left out.
+//! what it rested on has broken, the unit is learnt again first, and what was seen under that assumption is left out. Either makes it wait
+//! longer each time, and has an end: a unit that rested on too much that broke is compiled without assumptions, one that was invalidated
+//! too often by requests stays in the interpreter.
 //! Under stress (`SURMISE_DEOPT_ALL_EVERY`) nothing has changed that candidates rest on, so they are installed again at once, as
 //! fresh copies of their code.
 
-use super::{Map, Phase, Plug, PlugHost};
+use super::{Installed, Map, Phase, Plug, PlugHost};
 use crate::log::UnitIndex;
 use crate::record::event::Fate;
 use std::sync::Arc;
-use surmise_deopt::candidate::{CandidateId, Image};
+use surmise_deopt::candidate::Image;
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Reason, Report, Request, Which};
 use surmise_deopt::isolate::InstallError;
 use surmise_ir::function::Entry;
@@ -25,13 +27,11 @@ const COPIES_PER_DELAY: u32 = 64;
 pub(super) struct Stress {
     every: u32,
     left: u32,
-    /// What is installed, to be installed again.
-    images: rustc_hash::FxHashMap<CandidateId, Arc<Image>>,
 }
 
 impl Stress {
     pub(super) fn new(every: u32) -> Stress {
-        Stress { every, left: every, images: Default::default() }
+        Stress { every, left: every }
     }
 }
 
@@ -61,22 +61,22 @@ impl Plug {
         let resting = self.isolate.resting_on(assumption)?;
         // SAFETY: handed on.
         let report = unsafe { self.isolate.invalidate(assumption) }?;
-        self.note(&report, host);
         for (unit, recipe) in resting {
             for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
                 self.learn_without(index, recipe, host);
             }
         }
+        self.note(&report, host);
         Ok(report)
     }
     /// Has a unit learnt again, without what rests on an assumption that has broken.
     pub(super) fn learn_without(&mut self, unit: UnitIndex, recipe: Recipe, host: &mut dyn PlugHost) {
         self.client.broken(unit, recipe);
+        self.totals.invalidated += 1;
         let record = self.record(unit);
         record.breaks += 1;
         record.forget();
-        let counter = self.cold_counter(0);
-        host.arm(unit, counter, false);
+        self.start_again(unit, host);
     }
     fn note(&mut self, report: &Report, host: &mut dyn PlugHost) {
         if report.candidates > 0 {
@@ -133,29 +133,35 @@ impl Plug {
 
     fn forget_invalidated(&mut self, host: &mut dyn PlugHost) {
         self.seen_generation = self.isolate.generation();
-        let first = self.first_index.unwrap_or(0);
-        for index in 0..self.units.len() {
-            let record = &mut self.units[index];
-            let (kept, gone): (Map<Entry, _>, Map<Entry, _>) = std::mem::take(&mut record.installed)
-                .into_iter()
-                .partition(|(_, (candidate, _))| self.isolate.is_installed(*candidate));
-            record.installed = kept;
-            for (entry, (candidate, serial)) in gone {
-                let image = self.stress.as_mut().and_then(|stress| stress.images.remove(&candidate));
+        let units: Vec<UnitIndex> = self.units.keys().copied().collect();
+        for unit in units {
+            let record = self.record(unit);
+            let installed = std::mem::take(&mut record.installed);
+            let (kept, gone): (Map<Entry, _>, Map<Entry, _>) =
+                installed.into_iter().partition(|(_, known)| self.isolate.is_installed(&known.candidate));
+            self.record(unit).installed = kept;
+            let mut is_set_back = false;
+            for (entry, Installed { serial, image, .. }) in gone {
                 self.client.happened(serial, Fate::Invalidated);
-                let again = image.and_then(|image| Some((self.install(image, serial, host).ok()?, serial)));
-                let unit = UnitIndex(first + index as u32);
-                let record = &mut self.units[index];
+                let again = image.and_then(|image| self.install(image, serial, host).ok());
+                let record = self.record(unit);
                 match again {
                     Some(again) => drop(record.installed.insert(entry, again)),
                     None => {
                         if record.phases.get(&entry) == Some(&Phase::Installed) {
                             record.phases.shift_remove(&entry);
+                            is_set_back = true;
                         }
-                        let counter = self.cold_counter(0);
-                        host.arm(unit, counter, false);
                     }
                 }
+            }
+            if is_set_back {
+                self.totals.invalidated += 1;
+                let record = self.record(unit);
+                // What is known of it is as true as before: it asks again for the same.
+                record.invalidations += 1;
+                record.lessons += 1;
+                self.start_again(unit, host);
             }
         }
     }
@@ -166,18 +172,17 @@ impl Plug {
         image: Arc<Image>,
         serial: u64,
         host: &mut dyn PlugHost,
-    ) -> Result<CandidateId, InstallError> {
+    ) -> Result<Installed, InstallError> {
         let kept = self.stress.is_some().then(|| image.clone());
         let image = Arc::unwrap_or_clone(image);
         // SAFETY: the image comes from our own lowering for the isolate's language; this is the isolate's thread at a safepoint;
         // what the host resolves is of the recipe's type.
         let installed = unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) };
         let candidate = installed?;
-        if let (Some(stress), Some(image)) = (&mut self.stress, kept) {
-            stress.images.insert(candidate, image);
-        }
         self.client.happened(serial, Fate::Installed);
-        self.observer.name(candidate, serial);
-        Ok(candidate)
+        self.observer.name(candidate.id(), serial);
+        // Numbers are used again.
+        self.observer.preloaded.lock().expect("no holder of the set panics").remove(&candidate.id());
+        Ok(Installed { candidate, serial, image: kept })
     }
 }

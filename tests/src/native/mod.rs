@@ -256,7 +256,7 @@ impl Native {
         let heap = &mut installed.machine.heap;
         let isolate = &installed.native.isolate;
         // SAFETY: the image comes from lowering, for this language; what is resolved is of the recipes' types.
-        let id = unsafe {
+        let candidate = unsafe {
             isolate.install(lowered.image.clone(), &mut |recipe| match recipe.class {
                 class if Some(class) == language.recipe_class("promise") => {
                     Some(isolate.assume().as_slot_value())
@@ -264,10 +264,7 @@ impl Native {
                 _ => resolve(&language, heap, recipe),
             })
         };
-        let id = id.map_err(|error| error.to_string())?;
-        let candidates = isolate.candidates();
-        let candidate = candidates.iter().find(|known| known.id() == id);
-        installed.start = candidate.ok_or("what was installed is not there")?.start();
+        installed.start = candidate.map_err(|error| error.to_string())?.start();
         Ok(installed)
     }
 }

@@ -35,6 +35,10 @@ struct SurmiseFigures {
     candidates: u64,
     installed: u64,
     retired: u64,
+    /// Times that a unit lost candidates to a deoptimization of everything, or because what it rested on has changed.
+    invalidated: u64,
+    /// Units that stay in the interpreter because they lost their candidates too often.
+    given_up: u64,
     rejected: Vec<(String, u64)>,
     deopts: Vec<(String, u64)>,
     compile_seconds: f64,
@@ -107,6 +111,8 @@ impl State {
             candidates: service.candidates,
             installed: plug.installed,
             retired: plug.retired,
+            invalidated: plug.invalidated,
+            given_up: plug.given_up,
             rejected: service.rejected.into_iter().collect(),
             deopts: deopts.map(|(name, count)| (name.to_owned(), count)).collect(),
             compile_seconds: service.nanoseconds as f64 / 1e9,
@@ -146,6 +152,7 @@ fn table(report: &Report) -> String {
             row("candidates compiled", figures.candidates.to_string());
             row("  installed", figures.installed.to_string());
             row("  thrown away", figures.retired.to_string());
+            row("units invalidated, given up", format!("{}, {}", figures.invalidated, figures.given_up));
             for (reason, count) in &figures.rejected {
                 row(&format!("  rejected: {reason}"), count.to_string());
             }
