@@ -79,10 +79,15 @@ fn disturb(world: &World, number: usize) {
     }
     for _ in 0..3 {
         (0..thread_rng().gen_range(0..20)).for_each(|_| yield_now());
-        // SAFETY: this thread has no runloop.
         match thread_rng().gen_range(0..4) {
-            0 => drop(unsafe { isolate.deopt_all(everything()) }),
-            1 => drop(unsafe { world.space.deopt_everywhere(Reason::Requested) }),
+            0 => {
+                // SAFETY: this thread has no runloop.
+                unsafe { isolate.deopt_all(everything()) };
+            }
+            1 => {
+                // SAFETY: this thread has no runloop.
+                unsafe { world.space.deopt_everywhere(Reason::Requested) };
+            }
             _ if world.has_fault(Fault::ChangesFirst) => {
                 let mut last = None;
                 global.change(isolate, |claim| last = Some(claim));
