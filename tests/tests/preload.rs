@@ -8,6 +8,7 @@ use surmise::preload::{Emitted, Header, Key, PreloadFile, PreloadedCandidate, em
 use surmise::record::codec::{CHUNK_HEADER, chunk, read_chunk};
 use surmise::replay::{Recording, World};
 use surmise_tests::damage::damage;
+use surmise_tests::differential::generate;
 use surmise_tests::random::Seeds;
 use surmise_tests::scratch::Scratch;
 use surmise_tests::{programs, remove_settings};
@@ -289,4 +290,55 @@ fn wrong_fields_are_errors_and_never_panics() {
         }
         println!("{} damaged files, {went_well} of them still mean something", seeds.count);
     }
+}
+
+/// Random programs, recorded with every threshold at one and started again with what that gave: they print and end as interpreted ones do.
+/// `RANDOM_SEEDS` says how many.
+#[test]
+fn random_programs_start_warm() {
+    let eager: &[(&str, &str)] = &[("SURMISE_BLOCKING", "1"), ("SURMISE_NODELAY", "1")];
+    let lazy: &[(&str, &str)] = &[("SURMISE_BLOCKING", "1")];
+    // The name is part of what units are.
+    let (folder, record, preload) =
+        (Scratch::new("random"), Scratch::new("r.surmise"), Scratch::new("r.spesh"));
+    std::fs::create_dir_all(&folder.0).expect("there is room for temporary files");
+    let source = folder.0.join("program.lua");
+    let (mut in_files, mut bound) = (0, 0);
+    for seed in Seeds::from_env(20).range() {
+        std::fs::write(&source, generate::program(seed).text).expect("there is room for temporary files");
+        let path =
+            |scratch: &Scratch| scratch.0.to_str().expect("temporary files have plain names").to_owned();
+        let expected = run(&source, &[("SURMISE_DISABLE", "1")], &[]);
+        for settings in [eager, lazy] {
+            run(&source, &[settings, &[("SURMISE_RECORD", &path(&record))]].concat(), &[]);
+            let bytes = std::fs::read(&record.0).expect("the recording was written");
+            let recording = Recording::read(&bytes[..]).expect("it can be read");
+            let world = World::new(&recording.header, &[]).expect("the settings can be read");
+            let emitted = emit(&recording, &world, &|| ());
+            emitted.write(&preload.0, None).expect("there is room for temporary files");
+            in_files += emitted.candidates.len();
+            for settings in [eager, lazy, &[("SURMISE_BLOCKING", "1"), ("SURMISE_NURSERY", "512")]] {
+                let preload = path(&preload);
+                let settings = [settings, &[("SURMISE_PRELOAD", &preload)]].concat();
+                let warm = run(&source, &settings, &[]);
+                assert_eq!(
+                    (warm.code, &warm.output, &warm.errors),
+                    (expected.code, &expected.output, &expected.errors),
+                    "RANDOM_FIRST={seed} RANDOM_SEEDS=1, {settings:?}"
+                );
+            }
+            let again = Scratch::new("warm.surmise");
+            run(
+                &source,
+                &[eager, &[("SURMISE_PRELOAD", &path(&preload)), ("SURMISE_RECORD", &path(&again))]].concat(),
+                &[],
+            );
+            let bytes = std::fs::read(&again.0).expect("the recording was written");
+            let recording = Recording::read(&bytes[..]).expect("it can be read");
+            bound += recording.planned().filter(|planned| planned.preloaded).count();
+        }
+    }
+    std::fs::remove_dir_all(&folder.0).expect("it is ours");
+    println!("{bound} of {in_files} candidates were bound");
+    assert!(bound > 0);
 }
