@@ -21,11 +21,10 @@
 )]
 
 mod invalidated;
+mod preloaded;
 
-use crate::compile::Rejection;
 use crate::config::{self, Config};
 use crate::log::{Log, UnitIndex, Words};
-use crate::preload::{Missing, Unbound};
 use crate::profile::Map;
 use crate::record::event::Fate;
 use crate::service::{Client, Delivery, DeoptRecorder, FailedGuess};
@@ -33,6 +32,7 @@ use crate::snapshot::Snapshots;
 use crate::sync::Mutex;
 use crate::unit::UnitSource;
 use invalidated::Stress;
+use preloaded::Asked;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -111,16 +111,6 @@ enum Knowledge {
     Enough,
     /// Enough; and rebuilt frames are being logged.
     Watching,
-}
-
-/// How far an entry has come for which a file has a candidate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Asked {
-    /// To be asked for when more was logged.
-    Not,
-    /// There will be an answer. The last one, or one after which it may be asked for again. What the log has not seen was foreseen
-    /// already, as far as it could be.
-    Once { is_last: bool, foreseen: bool },
 }
 
 /// A candidate that is installed, or was when this was last looked at. The candidate itself, not its number, which others get later.
@@ -552,26 +542,6 @@ impl Plug {
         }
     }
 
-    /// Asks for the file's candidates for the unit: they come if they fit what the log has seen up to now.
-    fn bind_preloaded(&mut self, unit: UnitIndex, is_last: bool, host: &mut dyn PlugHost) {
-        let record = self.record(unit);
-        let knowledge = (record.revision(), record.lessons);
-        let mut entries = Vec::new();
-        for (&entry, asked) in &mut record.preloaded {
-            if *asked == Asked::Not {
-                *asked = Asked::Once { is_last, foreseen: false };
-                entries.push(entry);
-            }
-        }
-        if entries.is_empty() {
-            return;
-        }
-        self.client.bind(unit, entries, knowledge, is_last);
-        if self.config().blocking {
-            self.service(host);
-        }
-    }
-
     /// Asks for candidates for the unit's hot entries.
     fn request_waiting(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
         let record = self.record(unit);
@@ -685,54 +655,6 @@ impl Plug {
             }
             host.arm(unit, 0, false);
         }
-    }
-
-    /// The file's candidate for an entry does not fit what was logged of the unit up to when it was asked for.
-    fn go_on_without(
-        &mut self,
-        unit: UnitIndex,
-        entry: Entry,
-        asked: Option<Asked>,
-        rejection: &Rejection,
-        host: &mut dyn PlugHost,
-    ) {
-        if let Some(Asked::Once { is_last, foreseen: false }) = asked
-            && let Rejection::Unbound(Unbound::Unseen(missing)) = rejection
-            && self.foresee(unit, missing, host)
-        {
-            let record = self.record(unit);
-            record.preloaded.insert(entry, Asked::Once { is_last, foreseen: true });
-            let knowledge = (record.revision(), record.lessons);
-            self.client.bind(unit, vec![entry], knowledge, is_last);
-            if self.config().blocking {
-                self.service(host);
-            }
-            return;
-        }
-        let record = self.record(unit);
-        let has_learnt = !matches!(record.knowledge, Knowledge::None | Knowledge::Learning { .. });
-        if !matches!(asked, Some(Asked::Once { is_last: true, .. })) {
-            record.preloaded.insert(entry, Asked::Not);
-            if has_learnt {
-                self.bind_preloaded(unit, true, host);
-            }
-        } else if has_learnt {
-            self.request_waiting(unit, host);
-        }
-    }
-
-    /// Logs facts that were not seen yet, as far as the host can tell all of them. Returns whether it could.
-    fn foresee(&mut self, unit: UnitIndex, missing: &[Missing], host: &mut dyn PlugHost) -> bool {
-        let facts: Option<Vec<Words>> = missing
-            .iter()
-            .map(|missing| host.foresee(unit, missing.pc, missing.variant, &missing.known))
-            .collect();
-        let Some(facts) = facts else { return false };
-        for (missing, words) in missing.iter().zip(facts) {
-            self.log.fact(unit, missing.pc.0, missing.variant, &words);
-        }
-        self.client.flush(&mut self.log);
-        true
     }
 
     /// Retires a candidate, if it is installed still.
