@@ -33,7 +33,7 @@ use crate::sync::Mutex;
 use crate::unit::UnitSource;
 use invalidated::Stress;
 use preloaded::Asked;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use surmise_deopt::candidate::{CandidateId, Image};
@@ -116,8 +116,7 @@ enum Knowledge {
 /// A candidate that is installed, or was when this was last looked at. The candidate itself, not its number, which others get later.
 struct Installed {
     candidate: Arc<Candidate>,
-    /// Its number in the order of planning.
-    serial: u64,
+    origin: Origin,
     /// Under stress: its image, to be installed again.
     image: Option<Arc<Image>>,
 }
@@ -145,8 +144,6 @@ struct UnitRecord {
     looks: u32,
     /// Entries for which there are candidates in a file, as long as they may still fit, and how far the asking has come.
     preloaded: Map<Entry, Asked>,
-    /// Entries whose candidate came from the file.
-    bound: Vec<Entry>,
     /// Its counter ran out the first time: see [`Plug::first_counter`].
     was_counted: bool,
 }
@@ -155,6 +152,10 @@ impl UnitRecord {
     /// How often what was known of it turned out wrong: what was requested before the last time is not wanted any more.
     fn revision(&self) -> u32 {
         self.retirements + self.breaks
+    }
+    /// What requests say of what is known: see [`Client::request`].
+    fn knowledge(&self) -> (u32, u32) {
+        (self.revision(), self.lessons)
     }
     /// Whether it stays in the interpreter.
     fn is_given_up(&self) -> bool {
@@ -168,7 +169,6 @@ impl UnitRecord {
     /// Nothing is known any more, and nothing is on its way.
     fn forget(&mut self) {
         self.phases.clear();
-        self.bound.clear();
         self.knowledge = Knowledge::None;
         self.lessons = 0;
     }
@@ -218,24 +218,34 @@ struct Observer {
     forced: bool,
     wake: Box<dyn Fn() + Send + Sync>,
     recorder: Option<DeoptRecorder>,
-    /// Numbers, in the order of planning, of the candidates that are installed: for the recording.
-    serials: Mutex<FxHashMap<CandidateId, u64>>,
-    /// Candidates from a file.
-    preloaded: Mutex<FxHashSet<CandidateId>>,
+    /// Where the candidates come from that were installed last under their numbers.
+    origins: Mutex<FxHashMap<CandidateId, Origin>>,
+}
+
+/// Where a candidate comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Origin {
+    /// Its number in the order of planning.
+    serial: u64,
+    /// It comes from a file.
+    preloaded: bool,
 }
 
 impl Observer {
-    /// Remembers a candidate's number for the recording, if there is one.
-    fn name(&self, candidate: CandidateId, serial: u64) {
-        if self.recorder.is_some() {
-            self.serials.lock().expect("no holder of the numbers panics").insert(candidate, serial);
+    fn remember(&self, candidate: CandidateId, origin: Origin) {
+        self.origins.lock().expect("no holder of the origins panics").insert(candidate, origin);
+    }
+    fn origin(&self, candidate: CandidateId) -> Option<Origin> {
+        self.origins.lock().expect("no holder of the origins panics").get(&candidate).copied()
+    }
+    /// How often one of a candidate's guesses may fail before the candidate is thrown away.
+    fn failures_before_retirement(&self, candidate: CandidateId) -> u32 {
+        match self.origin(candidate) {
+            Some(Origin { preloaded: true, .. }) => {
+                self.failures_before_retirement.max(config::FAILURES_OF_PRELOADED)
+            }
+            _ => self.failures_before_retirement,
         }
-    }
-    fn is_preloaded(&self, candidate: CandidateId) -> bool {
-        self.preloaded.lock().expect("no holder of the set panics").contains(&candidate)
-    }
-    fn serial(&self, candidate: CandidateId) -> Option<u64> {
-        self.serials.lock().expect("no holder of the numbers panics").get(&candidate).copied()
     }
 }
 
@@ -247,18 +257,17 @@ impl DeoptObserver for Observer {
         plan: &RebuildPlan,
         count: u32,
     ) -> u32 {
-        if let Some(recorder) = &self.recorder {
-            let serials = self.serials.lock().expect("no holder of the numbers panics");
-            if let Some(&serial) = serials.get(&event.candidate) {
-                recorder.add(crate::record::event::Deopt {
-                    serial,
-                    point: event.point,
-                    reason: event.reason,
-                    unit: event.unit,
-                    resume: event.resume,
-                    frames: crate::record::fingerprint::of_frames(plan, recorder.language()),
-                });
-            }
+        if let Some(recorder) = &self.recorder
+            && let Some(Origin { serial, .. }) = self.origin(event.candidate)
+        {
+            recorder.add(crate::record::event::Deopt {
+                serial,
+                point: event.point,
+                reason: event.reason,
+                unit: event.unit,
+                resume: event.resume,
+                frames: crate::record::fingerprint::of_frames(plan, recorder.language()),
+            });
         }
         let mut observed = self.observed.lock().expect("no holder of the observations panics");
         match event.reason {
@@ -266,11 +275,9 @@ impl DeoptObserver for Observer {
             ExitReason::Guard(reason, site) => {
                 observed.deopts[reason as usize] += 1;
                 let failures = candidate.deopt_count(event.point as usize);
-                if failures >= self.failures_before_retirement
-                    && reason != GuardReason::Stack
+                if reason != GuardReason::Stack
                     && !self.forced
-                    && (failures >= crate::config::FAILURES_OF_PRELOADED
-                        || !self.is_preloaded(candidate.id()))
+                    && failures >= self.failures_before_retirement(candidate.id())
                 {
                     observed.retire.push((candidate.clone(), event.unit, site, reason, failures));
                     (self.wake)();
@@ -315,8 +322,7 @@ impl Plug {
             forced: config.deopt_every.is_some(),
             wake: Box::new(move || woken.request_poll()),
             recorder: client.deopt_recorder(),
-            serials: Mutex::default(),
-            preloaded: Mutex::default(),
+            origins: Mutex::default(),
         });
         isolate.set_observer(Some(observer.clone()));
         isolate.set_checked(config.deopt_all_every.is_some());
@@ -383,7 +389,6 @@ impl Plug {
             variadic,
             looks: 0,
             preloaded: self.client.preloaded(id).iter().map(|&entry| (entry, Asked::Not)).collect(),
-            bound: Vec::new(),
             was_counted: false,
         };
         self.units.insert(index, record);
@@ -498,7 +503,7 @@ impl Plug {
                 record.lessons += u32::from(enough);
                 if enough
                     && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed))
-                    && !record.bound.contains(&Entry::Call)
+                    && !record.installed.get(&Entry::Call).is_some_and(|installed| installed.origin.preloaded)
                 {
                     record.phases.insert(Entry::Call, Phase::Waiting);
                 }
@@ -566,7 +571,7 @@ impl Plug {
             return;
         }
         record.phases.insert(entry, Phase::Requested);
-        let knowledge = (record.revision(), record.lessons);
+        let knowledge = record.knowledge();
         self.client.request(unit, entry, knowledge);
     }
 
@@ -582,8 +587,9 @@ impl Plug {
 
     fn deliver(&mut self, delivery: Delivery, host: &mut dyn PlugHost) {
         let Delivery { unit, entry, knowledge: (revision, _), serial, result, preloaded } = delivery;
+        let origin = Origin { serial, preloaded };
         let record = self.record(unit);
-        let is_outdone = record.installed.get(&entry).is_some_and(|newer| newer.serial > serial);
+        let is_outdone = record.installed.get(&entry).is_some_and(|newer| newer.origin.serial > serial);
         if revision != record.revision() || is_outdone {
             // Made from knowledge that has turned out wrong since, or overtaken by a candidate that knows more.
             if let Some(asked) = record.preloaded.get_mut(&entry) {
@@ -603,13 +609,10 @@ impl Plug {
         }
         let phase = match result {
             Err(_) => Phase::GivenUp,
-            Ok(image) => match self.install(image, serial, host) {
+            Ok(image) => match self.install(image, origin, host) {
                 Ok(installed) => {
                     self.totals.installed += 1;
-                    if preloaded {
-                        let mut known = self.observer.preloaded.lock().expect("no holder of the set panics");
-                        known.insert(installed.candidate.id());
-                    }
+                    self.totals.preloaded += u64::from(preloaded);
                     if let Some(older) = self.record(unit).installed.insert(entry, installed) {
                         self.retire(&older.candidate);
                     }
@@ -628,14 +631,9 @@ impl Plug {
                 }
             },
         };
-        let record = self.record(unit);
-        if preloaded {
-            if phase != Phase::Installed {
-                // It is compiled as if there had been none.
-                return;
-            }
-            record.bound.push(entry);
-            self.totals.preloaded += 1;
+        if preloaded && phase != Phase::Installed {
+            // It is compiled as if there had been none.
+            return;
         }
         let record = self.record(unit);
         record.phases.insert(entry, phase);
@@ -661,8 +659,8 @@ impl Plug {
     fn retire(&self, candidate: &Arc<Candidate>) -> bool {
         // Only this thread installs here: what is gone meanwhile has not made room for another of its number.
         let is_retired = self.isolate.is_installed(candidate) && self.isolate.retire(candidate.id());
-        if is_retired && let Some(serial) = self.observer.serial(candidate.id()) {
-            self.client.happened(serial, Fate::Retired);
+        if is_retired && let Some(origin) = self.observer.origin(candidate.id()) {
+            self.client.happened(origin.serial, Fate::Retired);
         }
         is_retired
     }

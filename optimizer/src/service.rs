@@ -433,17 +433,14 @@ impl Client {
     /// `knowledge` is how often the unit was thrown back, and how often it was learnt since: an entry is planned again only when
     /// that has grown. It comes back with the delivery.
     pub fn request(&self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) {
-        let (done, wait) = match self.shared.config.blocking {
-            true => {
-                let (done, wait) = bounded(1);
-                (Some(done), Some(wait))
-            }
-            false => (None, None),
-        };
-        let request = Request { client: self.inbox.clone(), unit, entry, knowledge, done };
-        let sent = self.sender.send(Message::Request(request));
+        self.ask(|client, done| Message::Request(Request { client, unit, entry, knowledge, done }));
+    }
+    /// Sends a wish. In blocking mode, returns when it is fulfilled or dropped.
+    fn ask(&self, wish: impl FnOnce(Arc<Inbox>, Option<Sender<()>>) -> Message) {
+        let (done, wait) = self.shared.config.blocking.then(|| bounded(1)).unzip();
+        let sent = self.sender.send(wish(self.inbox.clone(), done));
         if let (Ok(()), Some(wait)) = (sent, wait) {
-            // An error means that the request was dropped: there is nothing to wait for.
+            // An error means that the wish was dropped: there is nothing to wait for.
             let _ = wait.recv();
         }
     }
@@ -459,14 +456,7 @@ impl Client {
     /// of the unit, or of [`Rejection::Unbound`]. Then it may be asked for again when more was logged; not if `is_last`, when it is counted as
     /// refused. In blocking mode, returns when all have been answered. `knowledge` is that of [`Client::request`].
     pub fn bind(&self, unit: UnitIndex, entries: Vec<Entry>, knowledge: (u32, u32), is_last: bool) {
-        let (done, wait) = bounded(1);
-        let blocking = self.shared.config.blocking;
-        let done = blocking.then_some(done);
-        let bind = Bind { client: self.inbox.clone(), unit, entries, knowledge, is_last, done };
-        if self.sender.send(Message::Bind(bind)).is_ok() && blocking {
-            // An error means that the service is gone: there is nothing to wait for.
-            let _ = wait.recv();
-        }
+        self.ask(|client, done| Message::Bind(Bind { client, unit, entries, knowledge, is_last, done }));
     }
     /// Says that a guess failed so often that its candidate was thrown away.
     pub fn failed(&self, guess: FailedGuess) {

@@ -7,7 +7,7 @@
 //! Under stress (`SURMISE_DEOPT_ALL_EVERY`) nothing has changed that candidates rest on, so they are installed again at once, as
 //! fresh copies of their code.
 
-use super::{Installed, Map, Phase, Plug, PlugHost};
+use super::{Installed, Map, Origin, Phase, Plug, PlugHost};
 use crate::log::UnitIndex;
 use crate::record::event::Fate;
 use std::sync::Arc;
@@ -141,9 +141,9 @@ impl Plug {
                 installed.into_iter().partition(|(_, known)| self.isolate.is_installed(&known.candidate));
             self.record(unit).installed = kept;
             let mut is_set_back = false;
-            for (entry, Installed { serial, image, .. }) in gone {
-                self.client.happened(serial, Fate::Invalidated);
-                let again = image.and_then(|image| self.install(image, serial, host).ok());
+            for (entry, Installed { origin, image, .. }) in gone {
+                self.client.happened(origin.serial, Fate::Invalidated);
+                let again = image.and_then(|image| self.install(image, origin, host).ok());
                 let record = self.record(unit);
                 match again {
                     Some(again) => drop(record.installed.insert(entry, again)),
@@ -166,11 +166,11 @@ impl Plug {
         }
     }
 
-    /// Installs an image in this isolate, as the candidate of this number in the order of planning.
+    /// Installs an image in this isolate.
     pub(super) fn install(
         &mut self,
         image: Arc<Image>,
-        serial: u64,
+        origin: Origin,
         host: &mut dyn PlugHost,
     ) -> Result<Installed, InstallError> {
         let kept = self.stress.is_some().then(|| image.clone());
@@ -179,10 +179,8 @@ impl Plug {
         // what the host resolves is of the recipe's type.
         let installed = unsafe { self.isolate.install(image, &mut |recipe| host.resolve(recipe)) };
         let candidate = installed?;
-        self.client.happened(serial, Fate::Installed);
-        self.observer.name(candidate.id(), serial);
-        // Numbers are used again.
-        self.observer.preloaded.lock().expect("no holder of the set panics").remove(&candidate.id());
-        Ok(Installed { candidate, serial, image: kept })
+        self.client.happened(origin.serial, Fate::Installed);
+        self.observer.remember(candidate.id(), origin);
+        Ok(Installed { candidate, origin, image: kept })
     }
 }

@@ -27,18 +27,24 @@ pub(super) enum Asked {
 impl Plug {
     /// Asks for the file's candidates for the unit: they come if they fit what the log has seen up to now.
     pub(super) fn bind_preloaded(&mut self, unit: UnitIndex, is_last: bool, host: &mut dyn PlugHost) {
+        let preloaded = &self.record(unit).preloaded;
+        let entries = preloaded.iter().filter(|(_, asked)| **asked == Asked::Not).map(|(&entry, _)| entry);
+        let entries: Vec<Entry> = entries.collect();
+        if !entries.is_empty() {
+            self.ask(unit, entries, is_last, false, host);
+        }
+    }
+    fn ask(
+        &mut self,
+        unit: UnitIndex,
+        entries: Vec<Entry>,
+        is_last: bool,
+        foreseen: bool,
+        host: &mut dyn PlugHost,
+    ) {
         let record = self.record(unit);
-        let knowledge = (record.revision(), record.lessons);
-        let mut entries = Vec::new();
-        for (&entry, asked) in &mut record.preloaded {
-            if *asked == Asked::Not {
-                *asked = Asked::Once { is_last, foreseen: false };
-                entries.push(entry);
-            }
-        }
-        if entries.is_empty() {
-            return;
-        }
+        let knowledge = record.knowledge();
+        record.preloaded.extend(entries.iter().map(|&entry| (entry, Asked::Once { is_last, foreseen })));
         self.client.bind(unit, entries, knowledge, is_last);
         if self.config().blocking {
             self.service(host);
@@ -58,14 +64,7 @@ impl Plug {
             && let Rejection::Unbound(Unbound::Unseen(missing)) = rejection
             && self.foresee(unit, missing, host)
         {
-            let record = self.record(unit);
-            record.preloaded.insert(entry, Asked::Once { is_last, foreseen: true });
-            let knowledge = (record.revision(), record.lessons);
-            self.client.bind(unit, vec![entry], knowledge, is_last);
-            if self.config().blocking {
-                self.service(host);
-            }
-            return;
+            return self.ask(unit, vec![entry], is_last, true, host);
         }
         let record = self.record(unit);
         let has_learnt = !matches!(record.knowledge, Knowledge::None | Knowledge::Learning { .. });

@@ -75,10 +75,7 @@ impl Worker {
         for candidate in file.candidates(&self.shared.language) {
             match candidate {
                 Ok(candidate) => self.preloaded.add(candidate),
-                Err(refused) => {
-                    let mut totals = self.shared.totals.lock().expect("no holder of the totals panics");
-                    totals.preload.get_or_insert_default().refused = Some(refused.to_string());
-                }
+                Err(refused) => self.count_preload(|totals| totals.refused = Some(refused.to_string())),
             }
         }
     }

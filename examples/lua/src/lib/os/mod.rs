@@ -32,8 +32,10 @@ pub fn open(state: &mut State) {
 
 fn clock(_state: &mut State, call: Call) -> Result<u32, Throw> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // The program is what its thread does. The process also compiles in the background, on another processor: counted in, everything
+    // that a program measures would seem twice as slow while it gets faster.
     // SAFETY: writes to the structure that it is given.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     // C's `clock` counts microseconds.
     let microseconds = time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
     call.return_one(Value::float(microseconds as f64 / 1e6))
