@@ -55,10 +55,10 @@ fn measured(name: &str, source: &str, with_surmise: bool, criterion: &mut Criter
     let chunk = chunk.unwrap_or_else(|_| panic!("{name} has a syntax error"));
     let made = state.call(Value::closure(chunk), &[], Some(1)).unwrap_or_else(|_| panic!("{name} failed"));
     // The collector finds it there.
-    state.pins.push(made[0]);
-    let place = state.pins.len() - 1;
+    state.runloop.pins.push(made[0]);
+    let place = state.runloop.pins.len() - 1;
     let mut run = |rounds: i64| {
-        let function = state.pins[place];
+        let function = state.runloop.pins[place];
         assert!(state.call(function, &[Value::int(rounds)], Some(0)).is_ok(), "{name} failed");
     };
     run(WARM_UP);

@@ -35,6 +35,8 @@
 //!   frames, at the points at which it can be suspended, whose loss would be more than a leak;
 //! * control flags (direction, rounding) are as the calling convention wants them on both sides; they are not exchanged.
 //!
+//! Functions of the host that compiled code calls to switch are in [`compiled`].
+//!
 //! Not here: runloops. A coroutine that runs compiled code has one of its own ([`crate::runloop::Runloop::register`]), with the
 //! native limit that [`NativeStack::limit`] says; walks find its frames by the registry, whether it runs or not.
 
@@ -45,6 +47,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 use crate::stop::loud_stop;
+
+pub mod compiled;
 
 /// How large a stack is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -296,6 +300,21 @@ impl Coroutine {
         handle: Handle,
         message: *mut u8,
     ) -> Result<Progress, ResumeError> {
+        // SAFETY: handed on; the link is a suspended stack's.
+        unsafe {
+            let link = Coroutine::depart(this, handle)?;
+            switch(link, message);
+            Ok(Coroutine::progress(this))
+        }
+    }
+
+    /// The first half of [`Coroutine::resume`]: the coroutine runs. Who asks has to go on at the link, with [`switch`] or from compiled
+    /// code ([`compiled`]), before anything else is asked of the coroutine.
+    ///
+    /// # Safety
+    /// As for [`Coroutine::resume`].
+    #[inline(always)]
+    pub unsafe fn depart(this: *mut Coroutine, handle: Handle) -> Result<*mut Link, ResumeError> {
         // SAFETY: the coroutine is alive. It is used by way of the raw pointer: its body has it as well.
         unsafe {
             if (*this).number != handle.coroutine {
@@ -309,9 +328,19 @@ impl Coroutine {
             }
             (*this).revision += 1;
             (*this).status = Status::Running;
-            // SAFETY: the link is a suspended stack's: of `start`, or of `suspend`.
-            switch(&raw mut (*this).link, message);
-            Ok(match (*this).status {
+            Ok(&raw mut (*this).link)
+        }
+    }
+
+    /// The second half of [`Coroutine::resume`]: how the coroutine came back.
+    ///
+    /// # Safety
+    /// As for [`Coroutine::resume`], behind the switch.
+    #[inline(always)]
+    pub unsafe fn progress(this: *mut Coroutine) -> Progress {
+        // SAFETY: as in `depart`.
+        unsafe {
+            match (*this).status {
                 Status::Suspended => {
                     Progress::Suspended(Handle { coroutine: (*this).number, revision: (*this).revision })
                 }
@@ -319,7 +348,7 @@ impl Coroutine {
                     None => Progress::Finished,
                     Some(payload) => Progress::Panicked(payload),
                 },
-            })
+            }
         }
     }
 
@@ -330,6 +359,20 @@ impl Coroutine {
     /// Called on the coroutine's own stack, by code that is allowed to be given up here.
     #[inline(always)]
     pub unsafe fn suspend(this: *mut Coroutine, message: *mut u8) -> *mut u8 {
+        // SAFETY: handed on; the link is the stack of who resumed it.
+        unsafe {
+            let (_, link) = Coroutine::park(this);
+            switch(link, message)
+        }
+    }
+
+    /// The first half of [`Coroutine::suspend`]: the coroutine is suspended, and can be resumed by the handle. Who asks has to go on
+    /// at the link, with [`switch`] or from compiled code ([`compiled`]), before anything else is asked of the coroutine.
+    ///
+    /// # Safety
+    /// As for [`Coroutine::suspend`].
+    #[inline(always)]
+    pub unsafe fn park(this: *mut Coroutine) -> (Handle, *mut Link) {
         // SAFETY: it runs, so its link is the stack of who resumed it.
         unsafe {
             if (*this).status != Status::Running {
@@ -340,7 +383,7 @@ impl Coroutine {
                 ));
             }
             (*this).status = Status::Suspended;
-            switch(&raw mut (*this).link, message)
+            (Handle { coroutine: (*this).number, revision: (*this).revision }, &raw mut (*this).link)
         }
     }
 }
@@ -357,13 +400,16 @@ unsafe extern "C" fn run(this: *mut Coroutine, message: *mut u8) -> ! {
             (*this).panic = Some(payload);
         }
         (*this).status = Status::Idle;
-        switch(&raw mut (*this).link, std::ptr::null_mut());
+        // A message, so that compiled code asks what has become of its call.
+        switch(&raw mut (*this).link, this.cast());
     }
     loud_stop(format_args!("a coroutine goes on whose body has ended"))
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use native::{switch, trampoline};
+use native::trampoline;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub use native::switch;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod native {
@@ -371,7 +417,7 @@ mod native {
     use core::arch::{asm, naked_asm};
     use std::mem::offset_of;
 
-    /// Goes on at the link, which becomes the present. Returns the message of whoever comes back.
+    /// Goes on at the link, which becomes the present. Returns the message of whoever comes back, which may be compiled code.
     ///
     /// It is part of whoever calls it, however deep: the processor expects each return to go where the last call came from, and behind a
     /// switch it is wrong about every one.
@@ -435,7 +481,8 @@ mod native {
 
 /// No stack can be made on these targets, so nothing here is reached.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-unsafe fn switch(_: *mut Link, _: *mut u8) -> *mut u8 {
+#[allow(missing_docs, clippy::missing_safety_doc)]
+pub unsafe fn switch(_: *mut Link, _: *mut u8) -> *mut u8 {
     loud_stop(format_args!("stacks are switched on a target where that is not supported"))
 }
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]

@@ -133,7 +133,7 @@ fn run(options: &Options, config: Config) -> u8 {
     }
     let mut state = State::new(settings);
     let here = &raw const start as usize;
-    state.native_limit = here.saturating_sub(NATIVE_STACK - NATIVE_RESERVE);
+    state.runloop.native_limit = here.saturating_sub(NATIVE_STACK - NATIVE_RESERVE);
     if !options.interprets_only && !config.disabled {
         let plugged = start_service(config).and_then(|service| state.connect(service));
         if let Err(error) = plugged {

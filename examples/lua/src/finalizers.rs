@@ -88,10 +88,10 @@ impl State {
     /// As of [`State::collect`].
     pub fn collect_now(&mut self, end: *mut Value, collection: Collection) -> Result<(), Throw> {
         self.runloop.clear_above(end);
-        self.follow_limit();
-        if let Some(connection) = &self.surmise {
+        self.runloop.follow_limit();
+        if let Some(guard) = &self.runloop.guard {
             // SAFETY: this is a safepoint; nothing has moved yet.
-            unsafe { clear_windows(&connection.guard, &self.runloop.to_be_closed, 1) };
+            unsafe { clear_windows(guard, &self.runloop.to_be_closed, 1) };
         }
         let full_count = self.heap.statistics().full_count;
         self.collect_garbage(collection)?;
@@ -99,10 +99,10 @@ impl State {
             self.heap.requested = FINALIZERS_ONLY;
         }
         // Compiled code is to leave to the interpreter, and what its windows keep alive is to go before the next full collection.
-        if let Some(connection) = &self.surmise
+        if let Some(guard) = &self.runloop.guard
             && (self.heap.requested != 0 || self.heap.statistics().full_count != full_count)
         {
-            connection.guard.request_poll();
+            guard.request_poll();
         }
         Ok(())
     }
@@ -126,11 +126,11 @@ impl State {
         // Errors are this function's business, not that of the program's handlers; one on its way waits.
         let handlers = std::mem::take(&mut self.runloop.handlers);
         let error_handled = self.error_handled;
-        self.pins.push(self.error_value);
+        self.runloop.pins.push(self.error_value);
         while let Some(object) = self.heap.take_finalizable() {
             self.finalize(at, object);
         }
-        self.error_value = self.pins.pop().unwrap_or(Value::NIL);
+        self.error_value = self.runloop.pins.pop().unwrap_or(Value::NIL);
         self.error_handled = error_handled;
         self.runloop.handlers = handlers;
         self.runloop.barriers -= 1;

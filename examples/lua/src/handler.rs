@@ -157,9 +157,9 @@ impl State {
                 let error = self.error_value;
                 let handler = self.metamethod(value, Event::Close);
                 // The error is a root only as long as it stands there: the call keeps it as an argument.
-                self.pins.push(error);
+                self.runloop.pins.push(error);
                 let result = self.call(handler, &[value, error], Some(0));
-                let error = self.pins.pop().unwrap_or(Value::NIL);
+                let error = self.runloop.pins.pop().unwrap_or(Value::NIL);
                 if result.is_ok() {
                     self.error_value = error;
                     self.error_handled = true;
@@ -185,7 +185,8 @@ impl State {
         let limit = self.runloop.hard_limit;
         // SAFETY: inside the reserve; the handler's frame is valid.
         unsafe {
-            self.runloop.extend(self.compiled_window_end());
+            let end = self.compiled_window_end();
+            self.runloop.extend(end);
             self.runloop.native_depth += 1;
             self.runloop.barriers += 1;
             let mut tries = 0;
@@ -213,7 +214,7 @@ impl State {
             self.runloop.hard_limit = limit;
         }
         self.runloop.lower_limit();
-        self.follow_limit();
+        self.runloop.follow_limit();
         self.error_handled = true;
     }
 

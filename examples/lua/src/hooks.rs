@@ -87,12 +87,14 @@ impl State {
     /// Sets the hook, or none.
     pub fn set_hook(&mut self, function: Value, mask: Mask) {
         let is_set = mask != Mask::default() && !function.is_nil();
-        self.hooks.function = if is_set { function } else { Value::NIL };
-        self.hooks.mask = if is_set { mask } else { Mask::default() };
-        self.hooks.left = mask.count;
+        self.runloop.hooks.function = if is_set { function } else { Value::NIL };
+        self.runloop.hooks.mask = if is_set { mask } else { Mask::default() };
+        self.runloop.hooks.left = mask.count;
         // The function that sets it is being left: no event is known of what it returns to.
-        self.hooks.last.frame = std::ptr::null_mut();
+        self.runloop.hooks.last.frame = std::ptr::null_mut();
+        self.runloop.hooks.told = std::ptr::null_mut();
         if is_set {
+            self.has_hooks = true;
             self.interpret_only();
         }
         self.choose_loop();
@@ -101,14 +103,14 @@ impl State {
 
     /// Says whether all frames are observed, or only those of units that are being logged.
     pub fn choose_loop(&mut self) {
-        self.all_observed = self.hooks.is_on() || self.steps_left.is_some();
+        self.all_observed = self.runloop.hooks.is_on() || self.steps_left.is_some();
     }
 
     /// Whether a run loop that has answered a request may not be the right one any more: a hook's may have been replaced by a
     /// collection's.
     #[inline]
     pub fn is_reload_due(&self, requested: u8) -> bool {
-        requested == RELOAD_ONLY || self.hooks.is_on()
+        requested == RELOAD_ONLY || self.runloop.hooks.is_on()
     }
 
     fn call_hook(&mut self, event: Event) -> Result<(), Throw> {
@@ -122,16 +124,16 @@ impl State {
         let at = self.free_slots();
         self.check_stack(at, 8, "")?;
         let name = self.string_value(name.as_bytes());
-        self.hooks.is_running = true;
+        self.runloop.hooks.is_running = true;
         self.choose_loop();
         // SAFETY: there is room above everything that is in use.
         let result = unsafe {
-            at.write(self.hooks.function);
+            at.write(self.runloop.hooks.function);
             at.add(1).write(name);
             at.add(2).write(line.map_or(Value::NIL, |line| Value::int(i64::from(line))));
             self.call_at_as(at, 2, FRAME_FRESH | FRAME_HOOK)
         };
-        self.hooks.is_running = false;
+        self.runloop.hooks.is_running = false;
         self.choose_loop();
         result.map(|_| ())
     }
@@ -142,11 +144,11 @@ impl State {
     /// Those of the hook.
     #[cold]
     pub fn hook_native_call(&mut self, arguments: u32) -> Result<(), Throw> {
-        self.hooks.told = std::ptr::null_mut();
-        if !self.hooks.is_on() || !self.hooks.mask.call {
+        self.runloop.hooks.told = std::ptr::null_mut();
+        if !self.runloop.hooks.is_on() || !self.runloop.hooks.mask.call {
             return Ok(());
         }
-        self.hooks.transfer = (1, arguments as usize);
+        self.runloop.hooks.transfer = (1, arguments as usize);
         self.call_hook(Event::Call)
     }
 
@@ -156,7 +158,7 @@ impl State {
     /// Those of the hook.
     pub fn hook_own_return(&mut self, call: Call) -> Result<(), Throw> {
         self.hook_native_return(call.function(), 0)?;
-        self.hooks.told = self.runloop.frame;
+        self.runloop.hooks.told = self.runloop.frame;
         // The run loops of what was called may have seen that another one is wanted.
         if self.heap.requested == 0 {
             self.heap.requested = RELOAD_ONLY;
@@ -170,12 +172,12 @@ impl State {
     /// Those of the hook.
     #[cold]
     pub fn hook_native_return(&mut self, function: Value, results: u32) -> Result<(), Throw> {
-        let told = std::mem::replace(&mut self.hooks.told, std::ptr::null_mut());
-        if told == self.runloop.frame || !self.hooks.is_on() || !self.hooks.mask.ret {
+        let told = std::mem::replace(&mut self.runloop.hooks.told, std::ptr::null_mut());
+        if told == self.runloop.frame || !self.runloop.hooks.is_on() || !self.runloop.hooks.mask.ret {
             return Ok(());
         }
         let results = results as usize;
-        self.hooks.transfer = (1, results);
+        self.runloop.hooks.transfer = (1, results);
         // SAFETY: the current frame is the native's. Its results are to survive what the hook does, which sees the function in its
         // place, and them behind it; a native's window has room for one more.
         unsafe {
@@ -211,23 +213,23 @@ pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
         let i = *pc;
         // So levels find this instruction.
         (*frame).pc = pc.add(1);
-        let last = std::mem::replace(&mut state.hooks.last, Last { frame, code, index, op: i.op });
+        let last = std::mem::replace(&mut state.runloop.hooks.last, Last { frame, code, index, op: i.op });
         let goes_on = last.frame == frame && last.code == code;
         let is_entry = index == 0 && !(goes_on && last.op == Op::JumpBack);
         // The hook may set another one: the mask is read anew after each call.
-        if is_entry && state.hooks.mask.call {
-            state.hooks.transfer = (1, prototype.parameter_count as usize);
+        if is_entry && state.runloop.hooks.mask.call {
+            state.runloop.hooks.transfer = (1, prototype.parameter_count as usize);
             let is_tail = (*frame).flags & FRAME_TAIL != 0;
             state.call_hook(if is_tail { Event::TailCall } else { Event::Call })?;
         }
-        if state.hooks.mask.count > 0 {
-            state.hooks.left = state.hooks.left.saturating_sub(1);
-            if state.hooks.left == 0 {
-                state.hooks.left = state.hooks.mask.count;
+        if state.runloop.hooks.mask.count > 0 {
+            state.runloop.hooks.left = state.runloop.hooks.left.saturating_sub(1);
+            if state.runloop.hooks.left == 0 {
+                state.runloop.hooks.left = state.runloop.hooks.mask.count;
                 state.call_hook(Event::Count)?;
             }
         }
-        if state.hooks.mask.line {
+        if state.runloop.hooks.mask.line {
             let line = prototype.lines.get(index).copied();
             let before = if goes_on { last.index } else { index.saturating_sub(1) };
             let is_new =
@@ -238,7 +240,7 @@ pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
         }
         // One that closes variables runs again after each.
         let is_return = matches!(i.op, Op::Return | Op::ReturnNone | Op::ReturnOne);
-        if state.hooks.mask.ret && is_return && !state.is_close_due((*frame).base) {
+        if state.runloop.hooks.mask.ret && is_return && !state.is_close_due((*frame).base) {
             let first = (*frame).base.add(i.a as usize);
             let count = match (i.op, i.b) {
                 (Op::ReturnNone, _) => 0,
@@ -247,11 +249,11 @@ pub unsafe fn trace(state: &mut State, pc: Next) -> Result<(), Throw> {
                 (_, 0) => state.runloop.open_top.offset_from(first) as usize,
                 (_, count) => count as usize - 1,
             };
-            state.hooks.transfer = (i.a as usize + 1, count);
+            state.runloop.hooks.transfer = (i.a as usize + 1, count);
             state.call_hook(Event::Return)?;
         }
         // The hook has had frames of its own at the same places.
-        state.hooks.last = Last { frame, code, index, op: i.op };
+        state.runloop.hooks.last = Last { frame, code, index, op: i.op };
     }
     Ok(())
 }

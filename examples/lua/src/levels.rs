@@ -131,10 +131,10 @@ struct Compiled<'a> {
 
 impl<'a> Compiled<'a> {
     fn new(state: &'a State, map: Option<&'a Snapshot>) -> Compiled<'a> {
-        let walk = state.surmise.as_ref().zip(map).map(|(connection, map)| {
+        let walk = state.runloop.guard.as_ref().zip(map).map(|(guard, map)| {
             // SAFETY: this thread is the runloop's; compiled code was left through a stub or a call which recorded where: it
             // does so before everything that can throw or call.
-            unsafe { FrameWalk::new(connection.guard.context(), map) }
+            unsafe { FrameWalk::new(guard.context(), map) }
         });
         Compiled { state, walk, activations: SmallVec::new() }
     }

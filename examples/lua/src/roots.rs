@@ -41,15 +41,14 @@ impl Roots for StateRoots {
         unsafe {
             let state = self.0;
             let runloop = &mut (*state).runloop;
-            if let (true, Some(connection)) = (visitor.is_full(), &(*state).surmise) {
-                clear_windows(&connection.guard, &runloop.to_be_closed, usize::MAX);
+            if let (true, Some(guard)) = (visitor.is_full(), &runloop.guard) {
+                clear_windows(guard, &runloop.to_be_closed, usize::MAX);
             }
             let start = runloop.slots.start;
             visitor.range(start, runloop.live_end.offset_from(start) as usize);
             visitor.value(&mut (*state).error_value);
-            visitor.value(&mut (*state).hooks.function);
-            let pins = &mut (*state).pins;
-            visitor.range(pins.as_mut_ptr(), pins.len());
+            visitor.value(&mut runloop.hooks.function);
+            visitor.range(runloop.pins.as_mut_ptr(), runloop.pins.len());
             for metatable in &mut (*state).type_metatables {
                 visitor.table(metatable);
             }
@@ -60,7 +59,9 @@ impl Roots for StateRoots {
                 visitor.range(objects.as_mut_ptr(), objects.len());
                 let isolate = connection.plug.isolate();
                 visit_words(visitor, |visit| isolate.visit_slots(visit));
-                visit_compiled(&connection.guard, visitor);
+            }
+            if let Some(guard) = &runloop.guard {
+                visit_compiled(guard, visitor);
             }
             (*state).visit_active_coroutines(visitor);
             if visitor.is_full() {

@@ -20,8 +20,6 @@
     reason = "the rule for pointers in the module comment of `object`"
 )]
 
-use std::ops::{Deref, DerefMut};
-
 use crate::bytecode::{Instruction, Prototype};
 use crate::value::Value;
 
@@ -94,8 +92,7 @@ pub struct Handler {
     pub has_message_handler: bool,
 }
 
-/// Everything that belongs to one line of execution; a coroutine has one of its own. What is rarely asked for stands elsewhere, so that
-/// little is exchanged when another line runs.
+/// The stacks of one line of execution; a coroutine has its own.
 pub struct Runloop {
     /// The current frame.
     pub frame: *mut Frame,
@@ -107,11 +104,6 @@ pub struct Runloop {
     pub native_depth: u32,
     /// How many of those are natives that can't go on after a yield of what they called.
     pub barriers: u32,
-    rest: Box<Rest>,
-}
-
-/// What belongs to a [`Runloop`] and is rarely asked for.
-pub struct Rest {
     /// The reserved slots.
     pub slots: Reserve<Value>,
     /// The reserved frames.
@@ -124,20 +116,6 @@ pub struct Rest {
     pub handlers: Vec<Handler>,
     /// Slots of the pending to-be-closed variables, innermost last.
     pub to_be_closed: Vec<*mut Value>,
-}
-
-impl Deref for Runloop {
-    type Target = Rest;
-    #[inline(always)]
-    fn deref(&self) -> &Rest {
-        &self.rest
-    }
-}
-impl DerefMut for Runloop {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut Rest {
-        &mut self.rest
-    }
 }
 
 impl Runloop {
@@ -186,14 +164,12 @@ impl Runloop {
                 open_top: base,
                 native_depth: 0,
                 barriers: 0,
-                rest: Box::new(Rest {
-                    hard_limit: slots.start.add(STACK_SLOTS),
-                    live_end: base,
-                    slots,
-                    frames,
-                    handlers: Vec::new(),
-                    to_be_closed: Vec::new(),
-                }),
+                hard_limit: slots.start.add(STACK_SLOTS),
+                live_end: base,
+                slots,
+                frames,
+                handlers: Vec::new(),
+                to_be_closed: Vec::new(),
             }
         }
     }

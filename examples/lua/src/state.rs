@@ -16,9 +16,10 @@ use std::io::IsTerminal;
 use smallvec::SmallVec;
 
 use crate::bytecode::Prototype;
+use crate::coroutine::line::{MainLine, Running};
 use crate::heap::{Heap, HeapSettings};
 use crate::object::{LuaString, Table};
-use crate::stack::{NATIVE_SLOTS, Runloop, SLACK_SLOTS};
+use crate::stack::{NATIVE_SLOTS, SLACK_SLOTS};
 use crate::value::Value;
 
 /// An error is on its way: its value is in [`State::error_value`].
@@ -49,8 +50,8 @@ pub struct Call {
 pub struct State {
     /// The heap; first, since machine code allocates inline.
     pub heap: Heap,
-    /// What is running.
-    pub runloop: Runloop,
+    /// The line of execution that runs.
+    pub runloop: Running,
     /// The error that [`Throw`] speaks of. A root.
     pub error_value: Value,
     /// Whether the message handler has seen `error_value`.
@@ -66,8 +67,6 @@ pub struct State {
     pub prototypes: Vec<Box<Prototype>>,
     /// "not enough memory", made in time.
     pub memory_message: *mut LuaString,
-    /// Values that Rust code holds across collections.
-    pub pins: Vec<Value>,
     /// How many values the frame that ended a run loop returned.
     pub result_count: u32,
     /// What the libraries keep.
@@ -84,20 +83,20 @@ pub struct State {
     pub steps_left: Option<u64>,
     /// Surmise, if it is plugged in.
     pub surmise: Option<Box<crate::surmise::Connection>>,
-    /// The hook of `debug.sethook`.
-    pub hooks: crate::hooks::Hooks,
     /// What a program has set about the collector.
     pub collector: crate::finalizers::Collector,
     /// Warnings.
     pub warnings: crate::lib::warn::Warnings,
     /// Whether the observing run loop runs all frames, for a hook or a limit on steps, or only those of units that are being logged.
     pub all_observed: bool,
+    /// Whether a line of execution may have a hook.
+    pub has_hooks: bool,
     /// Whether everything is deoptimized at every so-many-th safepoint.
     pub stressed: bool,
-    /// Which coroutine runs.
+    /// What coroutines share.
     pub coroutines: crate::coroutine::Coroutines,
-    /// Native stack addresses below this are reserved for what runs on top of compiled code.
-    pub native_limit: usize,
+    /// The main line of execution.
+    pub(crate) main_line: MainLine,
 }
 
 impl Call {
@@ -188,9 +187,10 @@ impl State {
         let globals = heap.new_globals_table();
         let registry = heap.new_table(0, 16);
         let memory_message = heap.intern(b"not enough memory");
+        let main_line = MainLine::new();
         let mut state = Box::new(State {
             heap,
-            runloop: Runloop::new(),
+            runloop: main_line.running(),
             error_value: Value::NIL,
             error_handled: false,
             type_metatables: [std::ptr::null_mut(); 12],
@@ -198,18 +198,17 @@ impl State {
             registry,
             prototypes: Vec::new(),
             memory_message,
-            pins: Vec::new(),
             result_count: 0,
             libraries: Default::default(),
             scratch: Vec::new(),
             surmise: None,
-            hooks: Default::default(),
             collector: Default::default(),
             warnings: Default::default(),
             all_observed: false,
+            has_hooks: false,
             stressed: false,
             coroutines: Default::default(),
-            native_limit: 0,
+            main_line,
             output: Vec::new(),
             output_is_terminal: std::io::stdout().is_terminal(),
             kept_output: None,

@@ -105,7 +105,7 @@ impl Host {
             settings.nursery_bytes = bytes;
         }
         let mut state = State::new(settings);
-        state.native_limit = self.native_limit;
+        state.runloop.native_limit = self.native_limit;
         state.output_is_terminal = false;
         state.keep_output(limits.output);
         if let Some(config) = config {

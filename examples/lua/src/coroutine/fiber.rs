@@ -8,10 +8,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use surmise::deopt::runloop::Runloop as CompiledRunloop;
-use surmise::deopt::stacks::{self, NativeStack, StackError, StackSize};
+use surmise::deopt::stacks::{Coroutine as Stack, Handle, NativeStack, StackError, StackSize};
 
-use super::line::Line;
+use super::line::{Line, Wait};
 use crate::stack::Runloop;
 use crate::state::{State, Throw};
 
@@ -30,9 +29,13 @@ const FIRST_THRESHOLD: usize = 512;
 /// The stacks of one coroutine.
 pub struct Fiber {
     /// Its native stack and where it goes on.
-    pub coroutine: stacks::Coroutine,
-    /// Its line of execution; while it runs, that of whoever resumed it.
+    pub stack: Stack,
+    /// With which it can be resumed, while it is suspended.
+    pub handle: Option<Handle>,
+    /// Its line of execution.
     pub line: Line,
+    /// The state that it is of.
+    pub state: *mut State,
     /// How many values were passed by the last resume.
     pub passed: u32,
     /// How its body has ended: so many results are on its value stack, or there is an error on its way.
@@ -48,31 +51,17 @@ impl State {
         let native_limit = stack.limit(NATIVE_RESERVE);
         // SAFETY: the room is fresh, as large as a runloop's, and lives as long as the fiber.
         let runloop = unsafe { Runloop::within(stack.top()) };
-        let mut guard = None;
-        if let Some(connection) = &self.surmise {
-            let registered = CompiledRunloop::register(connection.plug.isolate());
-            let registered = registered.map_err(|_| StackError::Unsupported)?;
-            registered.set_limits(runloop.limit.cast(), native_limit);
-            if let Some(every) = connection.plug.config().deopt_every {
-                registered.set_forced_failure_countdown(every);
-            }
-            guard = Some(registered);
-        }
-        Ok(Box::new(Fiber {
-            coroutine: stacks::Coroutine::new(stack),
-            line: Line {
-                runloop,
-                pins: Vec::new(),
-                native_limit,
-                guard,
-                hooks: Default::default(),
-                entered_flags: 0,
-                rebuilt: std::ptr::null_mut(),
-            },
+        let mut fiber = Box::new(Fiber {
+            stack: Stack::new(stack),
+            handle: None,
+            line: Line::new(runloop, native_limit),
+            state: self,
             passed: 0,
             ended: None,
             clean_at: 0,
-        }))
+        });
+        fiber.line.fiber = &raw mut *fiber;
+        Ok(fiber)
     }
 }
 
@@ -84,9 +73,13 @@ impl Fiber {
             unsafe { guard.abandon() };
         }
         self.line.runloop.give_up_frames();
+        self.line.wait = Wait::InRust;
         self.line.pins.clear();
-        self.line.hooks = Default::default();
+        if !self.line.hooks.function.is_nil() {
+            self.line.hooks = Default::default();
+        }
         self.ended = None;
+        self.handle = None;
     }
 }
 
@@ -143,7 +136,7 @@ impl Pool {
         }
         if fiber.line.runloop.has_grown() {
             // SAFETY: nothing is left on the stack.
-            unsafe { fiber.coroutine.stack_mut().trim(KEPT_NATIVE_BYTES) };
+            unsafe { fiber.stack.stack_mut().trim(KEPT_NATIVE_BYTES) };
             fiber.line.runloop.trim();
         }
         fiber.clean_at = collections;

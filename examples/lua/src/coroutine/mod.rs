@@ -4,23 +4,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | here | the coroutine object; resuming, yielding, closing |
-//! | [`line`](mod@line) | what belongs to a line of execution, and how the state goes from one to another |
+//! | [`line`](mod@line) | what belongs to a line of execution; going from one to another |
 //! | [`fiber`] | stacks: made, kept for the next coroutine, given up |
 //! | [`roots`] | what coroutines show to the collector |
 //!
-//! The state runs one line of execution. To resume is to exchange what belongs to the line with what the coroutine's fiber holds:
-//!
-//! ```text
-//!                 state          fiber of A     fiber of B
-//! main runs       main           A              B
-//! main resumes A  A              main           B            A is running, main is normal
-//! A resumes B     B              main           A            B is running, A is normal
-//! B yields        A              main           B
-//! ```
-//!
-//! So the fiber of a running or normal coroutine holds the line of whoever resumed it. Then the native stack is switched. Values go
+//! To resume is to make the coroutine's line of execution the running one, and to switch the native stack. Values go
 //! from value stack to value stack: arguments become the results of the `yield` in which the coroutine waits, whose arguments become
-//! the results of the `resume`.
+//! the results of the `resume`. Between compiled code and compiled code the one who leaves puts them there
+//! (`surmise/externs/switching.rs`); else who arrives takes them.
 //!
 //! Interpreter and compiled frames of a coroutine stand on its native stack like those of a program on its own. A yield would work
 //! across everything; what PUC Lua refuses is refused here as well: a native function that called back, unless it is one of those
@@ -35,15 +26,17 @@ pub mod roots;
 use std::any::Any;
 use std::rc::Rc;
 
-use surmise::deopt::stacks::{self, Handle, Progress};
+use surmise::deopt::stacks::{Coroutine as Stack, Link, Progress, switch};
+use surmise::deopt::stop::loud_stop;
 
 use crate::hooks::Mask;
-use crate::object::{Header, Thread};
+use crate::object::Thread;
 use crate::roots::Collection;
 use crate::stack::FRAME_YIELDABLE;
 use crate::state::{Call, State, Throw};
 use crate::value::Value;
 use fiber::{Fiber, Pool};
+use line::Wait;
 
 /// How deeply coroutines may resume coroutines. PUC counts a resume as a native call, of which it allows 200.
 pub const RESUME_DEPTH: u32 = 196;
@@ -75,8 +68,8 @@ impl Status {
 
 /// What a coroutine object owns.
 pub struct Coroutine {
-    /// What it is doing.
-    pub status: Status,
+    /// It has ended, or its closing has begun.
+    is_dead: bool,
     /// Before it runs for the first time: its function.
     function: Value,
     /// The error that has ended it, until it is closed.
@@ -84,24 +77,16 @@ pub struct Coroutine {
     /// Its stacks, from its first resume on until it has ended. One that an error has ended keeps them: tracebacks are made from them,
     /// and there may be variables to be closed.
     fiber: Option<Box<Fiber>>,
-    /// With which its fiber can be resumed.
-    handle: Option<Handle>,
     /// The hook that it had when it ended, which programs may still ask for.
     last_hook: Option<Box<(Value, Mask)>>,
-    /// Who resumed it, while it runs or is normal.
-    resumer: *mut Thread,
     pool: Rc<Pool>,
 }
 
 /// The state's part.
 pub struct Coroutines {
-    /// The coroutine that runs: the main one is an object too.
-    pub current: *mut Thread,
-    /// The main one.
+    /// The main coroutine, which is an object too.
     pub main: *mut Thread,
-    /// How many resumes are nested.
-    depth: u32,
-    /// That of a coroutine that panicked, on its way through those that resumed it.
+    /// The panic of a coroutine, on its way through those that resumed it.
     panic: Option<Box<dyn Any + Send>>,
     pool: Rc<Pool>,
 }
@@ -120,13 +105,7 @@ pub enum Failure {
 impl Coroutines {
     /// None yet.
     pub fn new() -> Coroutines {
-        Coroutines {
-            current: std::ptr::null_mut(),
-            main: std::ptr::null_mut(),
-            depth: 0,
-            panic: None,
-            pool: Rc::default(),
-        }
+        Coroutines { main: std::ptr::null_mut(), panic: None, pool: Rc::default() }
     }
 }
 
@@ -148,6 +127,18 @@ pub unsafe fn of<'a>(thread: *mut Thread) -> &'a mut Coroutine {
     }
 }
 
+/// The stacks of a coroutine that waits in a `yield` which compiled code has called, as long as [`Wait::InYield`] says so: then it is
+/// suspended and can be resumed at once.
+///
+/// # Safety
+/// As for [`of`].
+#[inline(always)]
+pub unsafe fn quickly_resumed(thread: *mut Thread) -> Option<*mut Fiber> {
+    // SAFETY: the function's contract.
+    let fiber = unsafe { of(thread).fiber.as_mut() }?;
+    (fiber.line.wait == Wait::InYield).then_some(&raw mut **fiber)
+}
+
 /// Copies values to another value stack. One is usual.
 ///
 /// # Safety
@@ -164,14 +155,26 @@ unsafe fn copy_values(from: *const Value, to: *mut Value, count: u32) {
     }
 }
 
+/// A coroutine has ended, in whatever way, when this is dropped.
+struct Ending(*mut State);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // SAFETY: made by what runs on a coroutine's native stack; nobody else uses the state then.
+        unsafe { (*self.0).go_back() }
+    }
+}
+
 /// What runs on the native stack of a coroutine: its function is laid out on its value stack, with its arguments.
 ///
 /// # Safety
-/// `data` is the fiber that runs it, `message` the state, whose line is the coroutine's.
-unsafe fn run_function(data: *mut u8, message: *mut u8) {
+/// `data` is the fiber that runs it, whose line is the running one.
+unsafe fn run_function(data: *mut u8, _message: *mut u8) {
     // SAFETY: as the function says; the fiber is used by way of its pointer, since others have it while this waits.
     unsafe {
-        let (fiber, state) = (data.cast::<Fiber>(), &mut *message.cast::<State>());
+        let fiber = data.cast::<Fiber>();
+        let _ending = Ending((*fiber).state);
+        let state = &mut *(*fiber).state;
         let function = state.runloop.top();
         (*fiber).ended = Some(state.call_at(function, (*fiber).passed));
     }
@@ -181,10 +184,12 @@ unsafe fn run_function(data: *mut u8, message: *mut u8) {
 ///
 /// # Safety
 /// As for [`run_function`]; what it did before has been given up.
-unsafe fn run_closing(data: *mut u8, message: *mut u8) {
+unsafe fn run_closing(data: *mut u8, _message: *mut u8) {
     // SAFETY: as in `run_function`.
     unsafe {
-        let (fiber, state) = (data.cast::<Fiber>(), &mut *message.cast::<State>());
+        let fiber = data.cast::<Fiber>();
+        let _ending = Ending((*fiber).state);
+        let state = &mut *(*fiber).state;
         let had_failed = state.error_handled;
         state.runloop.barriers += 1;
         let failed = state.close_pending(0);
@@ -198,13 +203,11 @@ impl State {
     pub fn new_coroutine(&mut self, function: Value) -> *mut Thread {
         let pool = self.coroutines.pool.clone();
         let coroutine = Coroutine {
-            status: Status::Suspended,
+            is_dead: false,
             function,
             error: None,
             fiber: None,
-            handle: None,
             last_hook: None,
-            resumer: std::ptr::null_mut(),
             pool,
         };
         self.heap.new_thread(Box::new(coroutine))
@@ -213,15 +216,29 @@ impl State {
     /// Makes the object of the main coroutine.
     pub fn make_main_coroutine(&mut self) {
         let main = self.new_coroutine(Value::NIL);
-        // SAFETY: it was made just now.
-        unsafe { of(main).status = Status::Running };
         self.coroutines.main = main;
-        self.coroutines.current = main;
+        self.runloop.thread = main;
+    }
+
+    /// What a coroutine is doing.
+    pub fn status_of(&self, thread: *mut Thread) -> Status {
+        if thread == self.runloop.thread {
+            return Status::Running;
+        }
+        // SAFETY: an argument is alive.
+        let coroutine = unsafe { of(thread) };
+        if thread == self.coroutines.main || coroutine.is_active() {
+            Status::Normal
+        } else if coroutine.is_dead {
+            Status::Dead
+        } else {
+            Status::Suspended
+        }
     }
 
     /// Whether the running coroutine can yield here.
     pub fn is_yieldable(&self) -> bool {
-        self.coroutines.current != self.coroutines.main && self.runloop.barriers == 0
+        !self.runloop.fiber.is_null() && self.runloop.barriers == 0
     }
 
     /// Whether a coroutine can yield where it is.
@@ -258,32 +275,55 @@ impl State {
         count: u32,
         results: *mut Value,
     ) -> Result<u32, Failure> {
+        // SAFETY: handed on; the state is given to the other side, which uses it until it comes back.
+        unsafe {
+            let fiber = self.hand_over(thread, arguments, count)?;
+            self.runloop.wait = Wait::InRust;
+            let link = self.go_to(fiber);
+            let state: *mut State = self;
+            switch(link, state.cast());
+            self.take_over(thread, results)
+        }
+    }
+
+    /// The first part of a [`State::resume`]: what the coroutine is given is on its value stack. Its fiber, for [`State::go_to`].
+    ///
+    /// # Errors
+    /// Why it can't be resumed.
+    ///
+    /// # Safety
+    /// As for [`State::resume`].
+    #[inline(always)]
+    pub unsafe fn hand_over(
+        &mut self,
+        thread: *mut Thread,
+        arguments: *const Value,
+        count: u32,
+    ) -> Result<*mut Fiber, Failure> {
         // SAFETY: the object is alive: it is an argument or an upvalue of the running function. References to what it owns end before
         // other code runs.
         unsafe {
-            match of(thread).status {
-                Status::Suspended => {}
-                Status::Dead => return Err(self.refuse("cannot resume dead coroutine")),
-                _ => return Err(self.refuse("cannot resume non-suspended coroutine")),
+            let coroutine = of(thread);
+            if coroutine.is_dead && !coroutine.is_active() {
+                return Err(self.refuse("cannot resume dead coroutine"));
             }
-            if self.coroutines.depth >= RESUME_DEPTH {
+            if coroutine.is_active() || thread == self.coroutines.main {
+                return Err(self.refuse("cannot resume non-suspended coroutine"));
+            }
+            if self.runloop.depth >= RESUME_DEPTH {
                 return Err(self.refuse("C stack overflow"));
             }
-            if of(thread).fiber.is_none() {
-                self.give_fiber(thread)?;
-            }
-            let coroutine = of(thread);
-            let Coroutine { fiber: Some(fiber), handle: Some(handle), .. } = coroutine else {
-                return Err(self.refuse("cannot resume dead coroutine"));
+            let fiber: *mut Fiber = match &mut coroutine.fiber {
+                Some(fiber) => &raw mut **fiber,
+                None => self.give_fiber(thread)?,
             };
-            let (fiber, handle): (*mut Fiber, Handle) = (&mut **fiber, *handle);
-            let is_first = !coroutine.function.is_nil();
+            let is_first = !of(thread).function.is_nil();
             // Behind the function, or in the function's slot of the `yield` that waits.
             let to = match is_first {
-                true => (*fiber).line.runloop.top().add(1),
-                false => (*fiber).line.runloop.results_of_native(),
+                true => (*fiber).line.top().add(1),
+                false => (*fiber).line.results_of_native(),
             };
-            if !(*fiber).line.runloop.has_room(to, count as usize) {
+            if !(*fiber).line.has_room(to, count as usize) {
                 return Err(self.refuse("too many arguments to resume"));
             }
             if is_first {
@@ -291,16 +331,37 @@ impl State {
             }
             copy_values(arguments, to, count);
             (*fiber).passed = count;
-            if !self.switch_to(thread, fiber, handle) {
+            Ok(fiber)
+        }
+    }
+
+    /// The last part of a [`State::resume`]: what the coroutine has given, or how it has ended.
+    ///
+    /// # Errors
+    /// As of [`State::resume`].
+    ///
+    /// # Safety
+    /// As for [`State::resume`]; the coroutine was gone to, and came back.
+    #[inline(always)]
+    pub unsafe fn take_over(&mut self, thread: *mut Thread, results: *mut Value) -> Result<u32, Failure> {
+        // SAFETY: as in `hand_over`; its resumer alone can have made it end.
+        unsafe {
+            let Some(fiber) = &mut of(thread).fiber else {
+                loud_stop(format_args!("a coroutine comes back without stacks"))
+            };
+            let fiber: *mut Fiber = &raw mut **fiber;
+            if let Progress::Panicked(payload) = Stack::progress(&raw mut (*fiber).stack) {
+                of(thread).is_dead = true;
+                self.coroutines.panic = Some(payload);
                 return Err(Failure::Panicked);
             }
             match (*fiber).ended.take() {
                 None => {
-                    let (values, count) = (*fiber).line.runloop.take_arguments_of_native();
+                    let (values, count) = (*fiber).line.take_arguments_of_native();
                     self.take_values(values, count, results)
                 }
                 Some(Ok(count)) => {
-                    let values = (*fiber).line.runloop.top();
+                    let values = (*fiber).line.top();
                     let taken = self.take_values(values, count, results);
                     of(thread).end(self.heap.collection_count());
                     taken
@@ -316,8 +377,7 @@ impl State {
         let error = std::mem::replace(&mut self.error_value, Value::NIL);
         // SAFETY: as in `resume`.
         let coroutine = unsafe { of(thread) };
-        coroutine.status = Status::Dead;
-        coroutine.handle = None;
+        coroutine.is_dead = true;
         coroutine.error = Some(error);
         self.heap.barrier(thread.cast());
         Failure::Failed(error)
@@ -335,7 +395,7 @@ impl State {
     ///
     /// # Errors
     /// As of [`State::resume`].
-    fn give_fiber(&mut self, thread: *mut Thread) -> Result<(), Failure> {
+    fn give_fiber(&mut self, thread: *mut Thread) -> Result<*mut Fiber, Failure> {
         let fiber = match self.take_fiber() {
             Ok(fiber) => fiber,
             Err(Throw) => {
@@ -344,11 +404,11 @@ impl State {
         };
         // SAFETY: the object is alive; the fiber is boxed, so it stays at its address while it runs.
         unsafe {
-            let coroutine = of(thread);
-            let fiber: *mut Fiber = &mut **coroutine.fiber.insert(fiber);
-            let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_function, fiber.cast());
-            coroutine.handle = Some(handle.expect("a fiber at rest can be started"));
-            Ok(())
+            let fiber: *mut Fiber = &raw mut **of(thread).fiber.insert(fiber);
+            (*fiber).line.thread = thread;
+            let handle = Stack::start(&raw mut (*fiber).stack, run_function, fiber.cast());
+            (*fiber).handle = Some(handle.expect("a fiber at rest can be started"));
+            Ok(fiber)
         }
     }
 
@@ -359,9 +419,9 @@ impl State {
     pub fn set_hook_of(&mut self, thread: *mut Thread, function: Value, mask: Mask) -> Result<(), Throw> {
         // SAFETY: an argument is alive.
         let is_fresh = unsafe { !of(thread).function.is_nil() && of(thread).fiber.is_none() };
-        self.pins.push(function);
-        let given = if is_fresh { self.give_fiber(thread) } else { Ok(()) };
-        let function = self.pins.pop().unwrap_or(Value::NIL);
+        self.runloop.pins.push(function);
+        let given = if is_fresh { self.give_fiber(thread).map(|_| ()) } else { Ok(()) };
+        let function = self.runloop.pins.pop().unwrap_or(Value::NIL);
         if let Err(Failure::Refused(error) | Failure::Failed(error)) = given {
             return Err(self.throw_value(error));
         }
@@ -377,51 +437,8 @@ impl State {
     pub fn hook_of(&mut self, thread: *mut Thread) -> (Value, Mask) {
         // SAFETY: an argument is alive.
         let last = unsafe { of(thread).last_hook.as_deref().copied() };
-        let hook = self.with_line_of(thread, |state| (state.hooks.function, state.hooks.mask));
+        let hook = self.with_line_of(thread, |state| (state.runloop.hooks.function, state.runloop.hooks.mask));
         hook.or(last).unwrap_or((Value::NIL, Mask::default()))
-    }
-
-    /// Switches to a coroutine, until it switches back. Returns false if it has panicked.
-    ///
-    /// # Safety
-    /// The fiber and the handle are the coroutine's, which is suspended.
-    #[inline(always)]
-    unsafe fn switch_to(&mut self, thread: *mut Thread, fiber: *mut Fiber, handle: Handle) -> bool {
-        // SAFETY: objects and fiber are alive; the state is given to the other side, which uses it until it switches back.
-        unsafe {
-            let resumer = std::mem::replace(&mut self.coroutines.current, thread);
-            // What objects own stays where it is.
-            let (outer, coroutine): (*mut Coroutine, *mut Coroutine) = (of(resumer), of(thread));
-            (*outer).status = Status::Normal;
-            (*coroutine).status = Status::Running;
-            (*coroutine).resumer = resumer;
-            self.coroutines.depth += 1;
-            self.exchange(&mut (*fiber).line);
-            let state: *mut State = self;
-            let progress = stacks::Coroutine::resume(&raw mut (*fiber).coroutine, handle, state.cast());
-            self.exchange(&mut (*fiber).line);
-            self.coroutines.depth -= 1;
-            self.coroutines.current = resumer;
-            (*outer).status = Status::Running;
-            let coroutine = &mut *coroutine;
-            coroutine.resumer = std::ptr::null_mut();
-            // Its stack was written without barriers.
-            self.heap.barrier(thread.cast::<Header>());
-            match progress {
-                Ok(Progress::Suspended(handle)) => {
-                    coroutine.handle = Some(handle);
-                    coroutine.status = Status::Suspended;
-                }
-                Ok(Progress::Finished) => {}
-                Ok(Progress::Panicked(payload)) => {
-                    coroutine.status = Status::Dead;
-                    self.coroutines.panic = Some(payload);
-                    return false;
-                }
-                Err(error) => surmise::deopt::stop::loud_stop(format_args!("a coroutine is lost: {error}")),
-            }
-            true
-        }
     }
 
     /// Copies a coroutine's values to the stack of who resumed it.
@@ -447,7 +464,7 @@ impl State {
 
     #[cold]
     fn refuse_yield(&mut self) -> Throw {
-        let message = if self.coroutines.current == self.coroutines.main {
+        let message = if self.runloop.fiber.is_null() {
             "attempt to yield from outside a coroutine"
         } else {
             "attempt to yield across a C-call boundary"
@@ -469,13 +486,28 @@ impl State {
         // where whoever resumed it finds them.
         unsafe {
             (*self.runloop.frame).top = call.base.add(call.count as usize);
-            let fiber: *mut Fiber = match &mut of(self.coroutines.current).fiber {
-                Some(fiber) => &mut **fiber,
-                None => surmise::deopt::stop::loud_stop(format_args!("a coroutine runs without stacks")),
-            };
+            self.runloop.wait = Wait::InRust;
+            let fiber = self.runloop.fiber;
+            let link = self.park();
             let state: *mut State = self;
-            stacks::Coroutine::suspend(&raw mut (*fiber).coroutine, state.cast());
+            switch(link, state.cast());
             Ok((*fiber).passed)
+        }
+    }
+
+    /// The running coroutine is suspended, and who resumed it runs. Returns where that is.
+    ///
+    /// # Safety
+    /// It is not the main one; the stack is left at once.
+    #[inline(always)]
+    pub unsafe fn park(&mut self) -> *mut Link {
+        // SAFETY: a coroutine that runs has its fiber.
+        unsafe {
+            let fiber = self.runloop.fiber;
+            let (handle, link) = Stack::park(&raw mut (*fiber).stack);
+            (*fiber).handle = Some(handle);
+            self.go_back();
+            link
         }
     }
 
@@ -487,34 +519,38 @@ impl State {
         // SAFETY: as in `resume`; what its native stack holds needs no drop (see the module comment).
         unsafe {
             let coroutine = of(thread);
-            coroutine.status = Status::Dead;
+            coroutine.is_dead = true;
             coroutine.function = Value::NIL;
             let error = coroutine.error.take();
             let Some(fiber) = &mut coroutine.fiber else { return error.map_or(Ok(()), Err) };
             let fiber: *mut Fiber = &mut **fiber;
-            let runloop = &(*fiber).line.runloop;
-            if runloop.to_be_closed.is_empty() {
+            if (*fiber).line.runloop.to_be_closed.is_empty() {
                 coroutine.end(self.heap.collection_count());
                 return error.map_or(Ok(()), Err);
             }
-            if self.coroutines.depth >= RESUME_DEPTH {
+            if self.runloop.depth >= RESUME_DEPTH {
                 // As if the call of the first variable's `__close`, and of every other one, had failed.
                 coroutine.end(self.heap.collection_count());
                 return Err(self.string_value(b"C stack overflow"));
             }
             of(thread).keep_hook();
             (*fiber).give_up_native_stack();
-            let handle = stacks::Coroutine::start(&raw mut (*fiber).coroutine, run_closing, fiber.cast());
+            let handle = Stack::start(&raw mut (*fiber).stack, run_closing, fiber.cast());
+            (*fiber).handle = Some(handle.expect("a fiber at rest can be started"));
             let outer = (self.error_value, self.error_handled);
-            self.pins.push(outer.0);
+            self.runloop.pins.push(outer.0);
             self.error_value = error.unwrap_or(Value::NIL);
             // What an error came before is told by this flag: `nil` is an error too.
             self.error_handled = error.is_some();
-            if !self.switch_to(thread, fiber, handle.expect("a fiber at rest can be started")) {
-                self.go_on_panicking();
+            self.runloop.wait = Wait::InRust;
+            let link = self.go_to(fiber);
+            let state: *mut State = self;
+            switch(link, state.cast());
+            if let Progress::Panicked(payload) = Stack::progress(&raw mut (*fiber).stack) {
+                std::panic::resume_unwind(payload);
             }
             let error = std::mem::replace(&mut self.error_value, Value::NIL);
-            self.error_value = self.pins.pop().unwrap_or(Value::NIL);
+            self.error_value = self.runloop.pins.pop().unwrap_or(Value::NIL);
             self.error_handled = outer.1;
             let failed = (*fiber).ended.take() == Some(Err(Throw));
             of(thread).end(self.heap.collection_count());
@@ -561,19 +597,22 @@ impl State {
 }
 
 impl Coroutine {
+    /// Whether it runs, or has resumed another one. (Of the main one this says nothing.)
+    #[inline(always)]
+    fn is_active(&self) -> bool {
+        self.fiber.as_ref().is_some_and(|fiber| !fiber.line.resumer.is_null())
+    }
+
     /// It has ended: its stacks are for others. What is on them is valid as of so many collections.
     fn end(&mut self, collections: u64) {
-        self.status = Status::Dead;
-        self.handle = None;
+        self.is_dead = true;
         self.function = Value::NIL;
         self.keep_hook();
         if let Some(fiber) = self.fiber.take() {
             self.pool.put(fiber, collections);
         }
     }
-}
 
-impl Coroutine {
     /// Its hook is remembered: its stacks are given up.
     fn keep_hook(&mut self) {
         if let Some(hooks) = self.fiber.as_ref().map(|fiber| &fiber.line.hooks)

@@ -8,7 +8,7 @@ use surmise::deopt::frames::RootWord;
 use surmise::deopt::runloop::Runloop as CompiledRunloop;
 
 use super::line::Line;
-use super::{Coroutine, Status, of};
+use super::Coroutine;
 use crate::heap::{ThreadPayload, Visitor};
 use crate::roots::is_part;
 use crate::stale::clear_windows;
@@ -52,14 +52,13 @@ pub unsafe fn visit_words(visitor: &mut Visitor, walk: impl Fn(&mut dyn FnMut(Ro
 /// # Safety
 /// It stands at a call of a native function: all that is live is below the end of that one's window.
 unsafe fn visit_line(line: &mut Line, visitor: &mut Visitor) {
-    let runloop = &mut line.runloop;
-    let end = runloop.top();
+    let end = line.top();
     // SAFETY: slots below the end hold valid values.
     unsafe {
         if let (true, Some(guard)) = (visitor.is_full(), &line.guard) {
-            clear_windows(guard, &runloop.to_be_closed, usize::MAX);
+            clear_windows(guard, &line.to_be_closed, usize::MAX);
         }
-        let start = runloop.slots.start;
+        let start = line.slots.start;
         visitor.range(start, end.offset_from(start) as usize);
         visitor.range(line.pins.as_mut_ptr(), line.pins.len());
         visitor.value(&mut line.hooks.function);
@@ -67,10 +66,8 @@ unsafe fn visit_line(line: &mut Line, visitor: &mut Visitor) {
             visit_compiled(guard, visitor);
         }
     }
-    runloop.clear_sparsely(end);
-    if let Some(guard) = &line.guard {
-        guard.set_limits(runloop.limit.cast(), line.native_limit);
-    }
+    line.clear_sparsely(end);
+    line.follow_limit();
 }
 
 impl ThreadPayload for Coroutine {
@@ -82,8 +79,8 @@ impl ThreadPayload for Coroutine {
         if let Some(hook) = &mut self.last_hook {
             visitor.value(&mut hook.0);
         }
-        // What the fiber of one that is active holds is another's, and a root.
-        if matches!(self.status, Status::Suspended | Status::Dead)
+        // That of one that is active is a root.
+        if !self.is_active()
             && let Some(fiber) = &mut self.fiber
         {
             // SAFETY: it has yielded, or an error has ended it: then no native frame is left, and the current frame is valid.
@@ -99,16 +96,13 @@ impl State {
     /// This is a safepoint.
     pub unsafe fn visit_active_coroutines(&mut self, visitor: &mut Visitor) {
         visitor.thread(&mut self.coroutines.main);
-        let mut thread = self.coroutines.current;
+        let mut line = self.runloop.as_ptr();
         // SAFETY: active coroutines are alive: those who have resumed them keep them. Those who wait are in a call of `resume`.
         unsafe {
-            while !thread.is_null() && thread != self.coroutines.main {
-                visitor.thread(&mut thread);
-                let coroutine = of(thread);
-                if let Some(fiber) = &mut coroutine.fiber {
-                    visit_line(&mut fiber.line, visitor);
-                }
-                thread = coroutine.resumer;
+            while !(*line).resumer.is_null() {
+                visitor.thread(&mut (*line).thread);
+                line = (*line).resumer;
+                visit_line(&mut *line, visitor);
             }
         }
     }

@@ -16,10 +16,16 @@ impl Heap {
     /// slots, array, hash, metatable).
     #[inline(always)]
     pub fn barrier(&mut self, object: *mut Header) {
-        // SAFETY: the object is live.
-        if unsafe { (*object).flags } & (FLAG_OLD | FLAG_REMEMBERED) == FLAG_OLD {
+        if self.is_barrier_due(object) {
             self.remember(object);
         }
+    }
+
+    /// Whether [`Heap::barrier`] has something to do.
+    #[inline(always)]
+    pub fn is_barrier_due(&self, object: *const Header) -> bool {
+        // SAFETY: the object is live.
+        unsafe { (*object).flags & (FLAG_OLD | FLAG_REMEMBERED) == FLAG_OLD }
     }
 
     /// The same for an object that is no table, or a store into a table's shape slots or hash part, when the value is known.

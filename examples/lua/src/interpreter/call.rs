@@ -63,7 +63,7 @@ impl State {
                         top: function.add(1 + count as usize),
                     });
                     self.runloop.frame = frame;
-                    if self.hooks.is_on() {
+                    if self.runloop.hooks.is_on() {
                         self.hook_native_call(count)?;
                     }
                     let entry = (*callee.as_native()).entry;
@@ -71,7 +71,7 @@ impl State {
                     if results == FRAMES_CHANGED {
                         return Ok(Entered::Frame);
                     }
-                    if self.hooks.is_on() {
+                    if self.runloop.hooks.is_on() {
                         self.hook_native_return(callee, results)?;
                     }
                     self.runloop.frame = frame.sub(1);

@@ -86,7 +86,7 @@ unsafe fn observe(
         if state.steps_left.is_some() {
             state.take_step(pc)?;
         }
-        if state.hooks.is_on() { trace(state, pc) } else { Ok(()) }
+        if state.runloop.hooks.is_on() { trace(state, pc) } else { Ok(()) }
     }
 }
 
@@ -702,7 +702,7 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                 }
                                 continue;
                             }
-                        } else if (*function).tag == NATIVE && !(LOG && state.hooks.is_on()) {
+                        } else if (*function).tag == NATIVE && !(LOG && state.runloop.hooks.is_on()) {
                             let frame = state.runloop.frame;
                             (*frame).pc = pc;
                             let inner = frame.add(1);

@@ -1,6 +1,6 @@
 //! The `coroutine` library. What coroutines do is in [`crate::coroutine`].
 
-use crate::coroutine::{Failure, Status, of};
+use crate::coroutine::{Failure, Status};
 use crate::object::{LuaString, NativeFunction, Thread};
 use crate::state::{Call, State, Throw};
 use crate::value::{Tag, Value};
@@ -108,14 +108,13 @@ fn yield_values(state: &mut State, call: Call) -> Result<u32, Throw> {
 
 fn status(state: &mut State, call: Call) -> Result<u32, Throw> {
     let thread = check_coroutine(state, call)?;
-    // SAFETY: an argument is alive.
-    let name = unsafe { of(thread).status.name() };
+    let name = state.status_of(thread).name();
     let name = state.string_value(name.as_bytes());
     call.return_one(name)
 }
 
 fn running(state: &mut State, call: Call) -> Result<u32, Throw> {
-    let current = state.coroutines.current;
+    let current = state.runloop.thread;
     call.return_two(Value::thread(current), Value::bool(current == state.coroutines.main))
 }
 
@@ -131,8 +130,7 @@ fn isyieldable(state: &mut State, call: Call) -> Result<u32, Throw> {
 
 fn close(state: &mut State, call: Call) -> Result<u32, Throw> {
     let thread = check_coroutine(state, call)?;
-    // SAFETY: an argument is alive.
-    match unsafe { of(thread).status } {
+    match state.status_of(thread) {
         Status::Suspended | Status::Dead => match state.close_coroutine(thread) {
             Ok(()) => call.return_one(Value::TRUE),
             Err(error) => call.return_two(Value::FALSE, error),

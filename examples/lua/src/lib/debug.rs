@@ -49,7 +49,7 @@ fn coroutine_argument(state: &State, call: Call) -> (*mut Thread, Call) {
     if call.arg(0).is(Tag::Thread) {
         (call.arg(0).as_thread(), Call { base: call.base.wrapping_add(1), count: call.count - 1 })
     } else {
-        (state.coroutines.current, call)
+        (state.runloop.thread, call)
     }
 }
 
@@ -63,7 +63,7 @@ fn traceback(state: &mut State, outer: Call) -> Result<u32, Throw> {
     } else {
         return outer.return_one(message);
     };
-    let is_own = thread == state.coroutines.current;
+    let is_own = thread == state.runloop.thread;
     let level = state.opt_int(call, 1, i64::from(is_own))?;
     let level = usize::try_from(level).unwrap_or(usize::MAX >> 1);
     let text = state.traceback_of(thread, text, level);
@@ -117,7 +117,7 @@ fn getinfo(state: &mut State, outer: Call) -> Result<u32, Throw> {
             }
             b'r' => {
                 let is_told = levels.first().is_some_and(|level| state.is_hooked(level));
-                let (first, count) = if is_told { state.hooks.transfer } else { (0, 0) };
+                let (first, count) = if is_told { state.runloop.hooks.transfer } else { (0, 0) };
                 state.set_named(info, "ftransfer", Value::int(first as i64));
                 state.set_named(info, "ntransfer", Value::int(count as i64));
             }
@@ -151,7 +151,7 @@ impl State {
     /// Whether the hook that is running was called for this level.
     fn is_hooked(&self, level: &Level) -> bool {
         // SAFETY: records up to the current one are valid.
-        self.hooks.is_running
+        self.runloop.hooks.is_running
             && !level.record.is_null()
             && level.record < self.runloop.frame
             && unsafe { (*level.record.add(1)).flags } & FRAME_HOOK != 0
@@ -468,7 +468,7 @@ fn sethook(state: &mut State, call: Call) -> Result<u32, Throw> {
     let mask = Mask { call: has(b'c'), ret: has(b'r'), line: has(b'l'), count };
     state.set_hook_of(thread, function, mask)?;
     add_hook_key(state);
-    if thread == state.coroutines.current {
+    if thread == state.runloop.thread {
         state.hook_own_return(call)?;
     }
     call.return_none()

@@ -184,18 +184,10 @@ impl State {
         self.with_connection(|plug, host| plug.frames_left(unit, host));
     }
 
-    /// Tells compiled code where windows may end: the runloop's limit moves.
-    #[inline]
-    pub fn follow_limit(&self) {
-        if let Some(connection) = &self.surmise {
-            connection.guard.set_limits(self.runloop.limit.cast(), self.native_limit);
-        }
-    }
-
     /// Whether somebody asked for this runloop.
     #[inline]
     pub fn is_polled(&self) -> bool {
-        self.surmise.as_ref().is_some_and(|connection| connection.guard.is_polled())
+        self.runloop.guard.as_ref().is_some_and(|guard| guard.is_polled())
     }
 }
 
@@ -253,7 +245,7 @@ unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
             (*prototype).unit.counter = 0;
             return None;
         }
-        if connection.guard.take_poll() {
+        if state.runloop.guard.as_ref().is_some_and(|guard| guard.take_poll()) {
             state.serve();
         }
         state.end_claims();
@@ -271,9 +263,8 @@ unsafe fn decide(state: &mut State, pc: Next) -> Option<Option<EntryPoint>> {
 unsafe fn enter_loop(state: &mut State, code: *const u8, base: *mut Value) -> Next {
     // SAFETY: the code was read from the unit's entries just now; the window holds the frame's registers.
     unsafe {
-        let connection = state.surmise.as_mut().expect("there is a candidate");
-        connection.guard.set_limits(state.runloop.limit.cast(), state.native_limit);
-        let runloop = connection.guard.alias();
+        let runloop = state.registered().alias();
+        state.runloop.follow_limit();
         let frame = state.runloop.frame;
         let count = 0;
         match runloop.enter(state, code, base.cast(), count) {
@@ -363,16 +354,13 @@ pub unsafe fn enter_call(state: &mut State, function: *mut Value, count: u32, fl
             given += 1;
         }
         let code = (*prototype).unit.entry.code();
-        let connection = state.surmise.as_mut().expect("there is a candidate");
+        let runloop = state.registered().alias();
+        state.runloop.follow_limit();
         // What is entered inside of this has flags of its own: this one's are back when it is left.
-        connection.guard.set_limits(state.runloop.limit.cast(), state.native_limit);
-        let outer_flags = std::mem::replace(&mut connection.entered_flags, flags);
-        let runloop = connection.guard.alias();
+        let outer_flags = std::mem::replace(&mut state.runloop.entered_flags, flags);
         let frame = state.runloop.frame;
         let outcome = runloop.enter(state, code, window.cast(), given as u64);
-        if let Some(connection) = &mut state.surmise {
-            connection.entered_flags = outer_flags;
-        }
+        state.runloop.entered_flags = outer_flags;
         if matches!(outcome, Outcome::Returned(_)) {
             state.runloop.frame = frame;
         }

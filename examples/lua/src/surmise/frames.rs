@@ -193,14 +193,14 @@ impl Host for State {
             self.handle_error();
             return Err(Thrown);
         }
-        self.follow_limit();
+        self.runloop.follow_limit();
         Ok(())
     }
 
     fn commit_frames(&mut self, plan: &RebuildPlan, activation: Activation) {
         let is_loop = self.is_loop_candidate(plan);
         let flags = match activation {
-            Activation::Entered => self.surmise.as_ref().map_or(0, |connection| connection.entered_flags),
+            Activation::Entered => self.runloop.entered_flags,
             Activation::Called => FRAME_FRESH,
         };
         for (index, image) in plan.frames().rev().enumerate() {
@@ -212,16 +212,14 @@ impl Host for State {
                 self.commit_frame(&image, existing, flags);
                 self.watch_current_frame();
             }
-            if index == 0
-                && let Some(connection) = &mut self.surmise
-            {
-                connection.rebuilt = self.runloop.frame;
+            if index == 0 {
+                self.runloop.rebuilt = self.runloop.frame;
             }
         }
     }
 
     fn resume(&mut self, _runloop: &Runloop<Self>) -> Result<GuestResults, Thrown> {
-        let entry = self.surmise.as_ref().map_or(std::ptr::null_mut(), |connection| connection.rebuilt);
+        let entry = self.runloop.rebuilt;
         // SAFETY: the frames were committed just now; the outermost is marked to end the nested loop.
         unsafe {
             let results = (*entry).base.sub(1);
@@ -292,9 +290,9 @@ impl State {
     /// End of the guest stack in use, with the windows of compiled frames.
     pub fn compiled_window_end(&self) -> *mut Value {
         let top = self.runloop.top();
-        let Some(connection) = &self.surmise else { return top };
+        let Some(guard) = &self.runloop.guard else { return top };
         // SAFETY: this thread is the runloop's, at a safepoint.
-        let end: *mut Value = unsafe { connection.guard.window_end() }.cast();
+        let end: *mut Value = unsafe { guard.window_end() }.cast();
         top.max(end)
     }
 }

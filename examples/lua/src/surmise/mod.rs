@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 use surmise::deopt::deopt_all::Assumption;
 use surmise::deopt::isolate::Isolate;
 use surmise::deopt::loaded::CodeSpace;
-use surmise::deopt::runloop::{Runloop, RunloopGuard};
+use surmise::deopt::runloop::Runloop;
 use surmise::ir::entity::UnitId;
 use surmise::log::UnitIndex;
 use surmise::plug::Plug;
@@ -66,8 +66,6 @@ const INTRINSICS: &[(&str, &str, u32)] = &[
 pub struct Connection {
     /// The optimizer's side.
     pub plug: Plug,
-    /// The registration of the state's one runloop.
-    pub guard: RunloopGuard<State>,
     /// Ids of shapes and objects.
     pub names: names::Names,
     /// For each claim that compiled code rests on, the assumption that stands for it.
@@ -82,12 +80,8 @@ pub struct Connection {
     pub units: FxHashMap<UnitId, *mut Prototype>,
     /// How many units have equal content.
     pub copies: FxHashMap<UnitId, u64>,
-    /// Flags for the frame that a compiled frame entered by the interpreter turns into, should it be rebuilt.
-    pub entered_flags: u32,
     /// Nothing is compiled any more, and nothing compiled is entered.
     pub is_paused: bool,
-    /// The outermost of the frames that were rebuilt last.
-    pub rebuilt: *mut crate::stack::Frame,
     /// The service, when this state has one of its own.
     pub service: Option<Service>,
 }
@@ -123,15 +117,14 @@ impl State {
         // SAFETY: the functions are those that language.sir declares; a test compares the two.
         let isolate = unsafe { Isolate::new(&space, service.language(), &table) }.map_err(|e| error(&e))?;
         let guard = Runloop::<State>::register(&isolate).map_err(|e| error(&e))?;
-        guard.set_limits(self.runloop.limit.cast(), self.native_limit);
         if let Some(every) = service.config().deopt_every {
             guard.set_forced_failure_countdown(every);
         }
+        self.main_line.set_guard(guard);
         let plug = Plug::new(service.connect(), isolate);
         self.stressed = plug.is_stressed();
         self.surmise = Some(Box::new(Connection {
             plug,
-            guard,
             names: names::Names::default(),
             assumptions: FxHashMap::default(),
             pending: facts::Pending::default(),
@@ -139,9 +132,7 @@ impl State {
             prototypes: Vec::new(),
             units: FxHashMap::default(),
             copies: FxHashMap::default(),
-            entered_flags: 0,
             is_paused: false,
-            rebuilt: std::ptr::null_mut(),
             service: Some(service),
         }));
         for index in 0..self.prototypes.len() {

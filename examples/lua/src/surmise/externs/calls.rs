@@ -47,7 +47,7 @@ unsafe fn call(state: &mut State, slot: *mut Value, count: u32) -> Result<u32, T
 /// # Safety
 /// As for [`call`].
 #[inline(always)]
-pub(super) unsafe fn push_native(state: &mut State, slot: *mut Value, count: u32) -> *mut Frame {
+unsafe fn push_native(state: &mut State, slot: *mut Value, count: u32) -> *mut Frame {
     // SAFETY: handed on; the record is the next free one.
     unsafe {
         let below = state.runloop.frame;
@@ -204,7 +204,7 @@ unsafe extern "C" fn lua_call(
         native = const Tag::Native as u64,
         intrinsic = const offset_of!(NativeFunction, intrinsic),
         first_switching = const crate::lib::coroutine::INTRINSIC_YIELD,
-        call_switching = sym super::switching::call_switching,
+        call_switching = sym surmise::deopt::stacks::compiled::call::<super::switching::Lua>,
         closure = const Tag::LuaClosure as u64,
         nil = const Tag::Nil as u64,
         call_other = sym call_other,

@@ -211,7 +211,7 @@ unsafe fn collect_and_finalize(
     value: Value,
 ) -> Result<Value, Throw> {
     let value = collect_keeping(state, window, value)?;
-    state.pins.push(value);
+    state.runloop.pins.push(value);
     // SAFETY: handed on.
     let done = unsafe {
         with_frame(context, state, window, |state| {
@@ -219,7 +219,7 @@ unsafe fn collect_and_finalize(
             Ok(())
         })
     };
-    let value = state.pins.pop().expect("the pin that was just pushed");
+    let value = state.runloop.pins.pop().expect("the pin that was just pushed");
     done.map(|()| value)
 }
 
@@ -237,9 +237,9 @@ pub fn keep_quietly(state: &mut State, window: *mut Value, value: Value) -> Resu
 fn collect_keeping(state: &mut State, window: *mut Value, value: Value) -> Result<Value, Throw> {
     // The slots up to the end of the window may have been written; the limit says how far a collection has to clear.
     check_room(state, window)?;
-    state.pins.push(value);
+    state.runloop.pins.push(value);
     let result = state.collect_quietly(window);
-    let value = state.pins.pop().expect("the pin that was just pushed");
+    let value = state.runloop.pins.pop().expect("the pin that was just pushed");
     // Weak tables were cleared that others inherit from; compiled code is not ready for it here.
     if state.heap.claims.have_ended()
         && let Some(connection) = &state.surmise

@@ -209,9 +209,9 @@ fn results_survive_the_collection_that_they_cause() {
     let parent = outer.as_closure();
     // SAFETY: the closure is live; prototypes don't move.
     let prototype = unsafe { (*parent).prototype };
-    machine.state.pins.push(outer);
+    machine.state.runloop.pins.push(outer);
     for _ in 0..50 {
-        let outer = *machine.state.pins.last().expect("it was pushed");
+        let outer = *machine.state.runloop.pins.last().expect("it was pushed");
         machine
             .enter(|context, window| {
                 let cell = call!("lua_new_cell"(context, window, outer.tag, outer.payload) -> *mut Cell);
@@ -246,7 +246,7 @@ fn results_survive_the_collection_that_they_cause() {
             .expect("nothing fails");
     }
     assert!(machine.state.heap.statistics().minor_count > 10, "there were collections");
-    assert_eq!(machine.state.pins.len(), 1);
+    assert_eq!(machine.state.runloop.pins.len(), 1);
 }
 
 #[test]
