@@ -115,15 +115,15 @@ impl Machine {
         let mut results = [0; 2];
         // SAFETY: the body's window is free; everything that the context is asked for is there.
         let status = unsafe {
-            let (frame, depth) = ((*state).runloop.frame, (*state).runloop.native_depth);
-            let window = (*state).runloop.top().add(1);
+            let (frame, depth) = ((&mut *state).runloop.frame, (&mut *state).runloop.native_depth);
+            let window = (&mut *state).runloop.top().add(1);
             let status =
                 stubs::enter(&mut context, stand_in as *const u8, window.cast(), 0, &raw mut results);
-            assert_eq!((*state).runloop.native_depth, depth, "the depth is what it was");
+            assert_eq!((&mut *state).runloop.native_depth, depth, "the depth is what it was");
             if status == Status::Returned as u64 {
-                assert_eq!((*state).runloop.frame, frame, "the frames are what they were");
+                assert_eq!((&mut *state).runloop.frame, frame, "the frames are what they were");
             }
-            (*state).runloop.frame = frame;
+            (&mut *state).runloop.frame = frame;
             status
         };
         if status == Status::Returned as u64 {
