@@ -407,9 +407,9 @@ unsafe extern "C" fn run(this: *mut Coroutine, message: *mut u8) -> ! {
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use native::trampoline;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use native::switch;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use native::trampoline;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod native {

@@ -1,6 +1,9 @@
 //! Coroutines whose bodies are Rust functions.
 
-use super::{Coroutine, NativeStack, Progress, ResumeError, StackSize, Status};
+use super::compiled::{Departure, Switching, call};
+use super::{Coroutine, Handle, NativeStack, Progress, ResumeError, StackSize, Status};
+use crate::context::Context;
+use crate::host::GuestResults;
 use std::hint::black_box;
 
 const SIZE: StackSize = StackSize { native: 256 << 10, room: 4096 };
@@ -197,4 +200,104 @@ fn the_room_is_the_hosts() {
     assert_eq!(stack.top() as usize - stack.bottom() as usize, SIZE.native);
     let huge = NativeStack::map(StackSize { native: 1 << 60, room: 0 });
     assert!(huge.expect_err("so much address space does not exist").to_string().contains("bytes:"));
+}
+
+/// What the two sides of calls that switch share. They find it where compiled code has its context.
+struct Meeting {
+    coroutine: *mut Coroutine,
+    handle: Option<Handle>,
+    /// For the next one to leave.
+    message: *mut u8,
+    /// Results that the body got, and operands of arrivals.
+    results: Vec<u64>,
+    arrivals: Vec<u64>,
+}
+
+/// What a call asks for, in the place of the slot.
+const RESUME: *mut u8 = 1 as *mut u8;
+const YIELD: *mut u8 = 2 as *mut u8;
+const NEITHER: *mut u8 = 3 as *mut u8;
+
+struct TestHost;
+
+impl Switching for TestHost {
+    unsafe extern "C" fn leave(departure: *mut Departure, context: *mut Context, slot: *mut u8, count: u64) {
+        // SAFETY: the context is the meeting.
+        unsafe {
+            let meeting = &mut *context.cast::<Meeting>();
+            let link = match slot {
+                RESUME => {
+                    let handle = meeting.handle.take().expect("it is suspended");
+                    Coroutine::depart(meeting.coroutine, handle).expect("it is suspended")
+                }
+                YIELD => {
+                    let (handle, link) = Coroutine::park(meeting.coroutine);
+                    meeting.handle = Some(handle);
+                    link
+                }
+                _ => std::ptr::null_mut(),
+            };
+            let results = GuestResults { first: count, second: count + 1 };
+            departure.write(Departure { link, message: meeting.message, results });
+        }
+    }
+    unsafe extern "C" fn arrive(context: *mut Context, slot: *mut u8, count: u64) -> GuestResults {
+        // SAFETY: as above.
+        unsafe { (*context.cast::<Meeting>()).arrivals.push(count) };
+        GuestResults { first: 1000 + count, second: slot as u64 }
+    }
+    unsafe extern "C" fn decline(_: *mut Context, slot: *mut u8, count: u64) -> GuestResults {
+        GuestResults { first: 2000 + count, second: slot as u64 }
+    }
+}
+
+/// Yields 100, 101, 102.
+unsafe fn yield_thrice(data: *mut u8, _: *mut u8) {
+    for count in 100..103 {
+        // SAFETY: the meeting is there as long as the body.
+        unsafe {
+            let results = call::<TestHost>(data.cast(), YIELD, count);
+            (*data.cast::<Meeting>()).results.extend([results.first, results.second]);
+        }
+    }
+}
+
+#[test]
+fn compiled_code_gets_results_or_a_message() {
+    let mut coroutine = coroutine();
+    let this: *mut Coroutine = &mut *coroutine;
+    let nothing = std::ptr::null_mut();
+    let mut meeting = Meeting {
+        coroutine: this,
+        handle: None,
+        message: nothing,
+        results: Vec::new(),
+        arrivals: Vec::new(),
+    };
+    let context: *mut Context = (&raw mut meeting).cast();
+    let meeting: *mut Meeting = context.cast();
+    // SAFETY: as in the other tests; the meeting is used by way of its pointer.
+    unsafe {
+        (*meeting).handle = Some(Coroutine::start(this, yield_thrice, context.cast()).expect("it is idle"));
+        let ask = |what, count| {
+            let results = call::<TestHost>(context, what, count);
+            (results.first, results.second)
+        };
+        assert_eq!(ask(RESUME, 10), (100, 101));
+        // The one who leaves has put the results there: both ways.
+        assert_eq!(ask(RESUME, 11), (101, 102));
+        assert_eq!((*meeting).results, [11, 12]);
+        assert_eq!((*meeting).arrivals, []);
+        // A message: whoever gets it asks, with the operands of the call it waits in.
+        (*meeting).message = this.cast();
+        assert_eq!(ask(RESUME, 12), (1012, RESUME as u64));
+        assert_eq!((*meeting).results, [11, 12, 1101, YIELD as u64]);
+        assert_eq!((*meeting).arrivals, [101, 12]);
+        // So does whoever waits when the body ends.
+        (*meeting).message = nothing;
+        assert_eq!(ask(RESUME, 13), (1013, RESUME as u64));
+        assert_eq!(&(&(*meeting).results)[4..], &[13, 14]);
+        assert!(matches!(Coroutine::progress(this), Progress::Finished));
+        assert_eq!(ask(NEITHER, 14), (2014, NEITHER as u64));
+    }
 }

@@ -9,7 +9,7 @@
 //! B yields        A                   main
 //! ```
 //!
-//! Who leaves a stack does all that has to be done before somebody else runs ([`State::go_to`], [`State::go_back`]): those who wait have
+//! Who leaves a stack does all that has to be done before somebody else runs ([`State::go_to`], [`State::park`]): those who wait have
 //! nothing to put right.
 
 use std::ops::{Deref, DerefMut};
@@ -88,6 +88,42 @@ impl Line {
         }
     }
 
+    /// A suspended coroutine becomes one that this line has resumed. Returns where it is.
+    ///
+    /// # Safety
+    /// The line runs. The fiber's coroutine is suspended, and is alive.
+    #[inline(always)]
+    pub unsafe fn depart(line: *mut Line, fiber: *mut Fiber) -> *mut Link {
+        // SAFETY: the function's contract.
+        unsafe {
+            (*fiber).line.resumer = line;
+            (*fiber).line.depth = (*line).depth + 1;
+            let Some(handle) = (*fiber).handle else {
+                loud_stop(format_args!("a coroutine is resumed that does not wait for it"))
+            };
+            match Stack::depart(&raw mut (*fiber).stack, handle) {
+                Ok(link) => link,
+                Err(error) => loud_stop(format_args!("a coroutine is lost: {error}")),
+            }
+        }
+    }
+
+    /// A coroutine is suspended. Returns where who resumed it is.
+    ///
+    /// # Safety
+    /// The line runs, and is not the main one.
+    #[inline(always)]
+    pub unsafe fn park(line: *mut Line) -> *mut Link {
+        // SAFETY: a coroutine that runs has its fiber.
+        unsafe {
+            (*line).resumer = null_mut();
+            let fiber = (*line).fiber;
+            let (handle, link) = Stack::park(&raw mut (*fiber).stack);
+            (*fiber).handle = Some(handle);
+            link
+        }
+    }
+
     /// Tells compiled code where windows may end, if there is any.
     #[inline]
     pub fn follow_limit(&self) {
@@ -125,7 +161,7 @@ impl Running {
     /// # Safety
     /// It is alive for as long as it is the running one.
     #[inline(always)]
-    unsafe fn set(&mut self, line: *mut Line) {
+    pub unsafe fn set(&mut self, line: *mut Line) {
         // SAFETY: what is alive has an address.
         self.0 = unsafe { NonNull::new_unchecked(line) };
     }
@@ -214,36 +250,44 @@ impl State {
     /// A suspended coroutine becomes the running one. Returns where it is.
     ///
     /// # Safety
-    /// The fiber's coroutine is suspended, and it is gone to at once.
+    /// As for [`Line::depart`]; it is gone to at once.
     #[inline(always)]
     pub unsafe fn go_to(&mut self, fiber: *mut Fiber) -> *mut Link {
-        // SAFETY: the fiber is alive: its object is, which is an argument of the running function.
+        // SAFETY: handed on; the fiber is alive: its object is, which is an argument of the running function.
         unsafe {
-            let (line, next) = (self.runloop.as_ptr(), &raw mut (*fiber).line);
-            (*next).resumer = line;
-            (*next).depth = (*line).depth + 1;
-            self.run(next);
-            let Some(handle) = (*fiber).handle else {
-                loud_stop(format_args!("a coroutine is resumed that does not wait for it"))
-            };
-            match Stack::depart(&raw mut (*fiber).stack, handle) {
-                Ok(link) => link,
-                Err(error) => loud_stop(format_args!("a coroutine is lost: {error}")),
-            }
+            let link = Line::depart(self.runloop.as_ptr(), fiber);
+            self.run(&raw mut (*fiber).line);
+            link
         }
     }
 
-    /// The running coroutine does so no longer: who resumed it is.
+    /// The running coroutine is suspended, and who resumed it runs. Returns where that is.
     ///
     /// # Safety
-    /// It is not the main one.
+    /// It is not the main one; the stack is left at once.
     #[inline(always)]
-    pub unsafe fn go_back(&mut self) {
-        // SAFETY: who resumed a coroutine is alive, in a call of `resume`.
+    pub unsafe fn park(&mut self) -> *mut Link {
+        // SAFETY: handed on; who resumed a coroutine is alive, in a call of `resume`.
+        unsafe {
+            let line = self.runloop.as_ptr();
+            let next = (*line).resumer;
+            let link = Line::park(line);
+            // Its stack was written without barriers.
+            self.heap.barrier((*line).thread.cast::<Header>());
+            self.run(next);
+            link
+        }
+    }
+
+    /// The running coroutine has ended, and who resumed it runs.
+    ///
+    /// # Safety
+    /// As for [`State::park`].
+    pub(super) unsafe fn end_line(&mut self) {
+        // SAFETY: as in `park`.
         unsafe {
             let line = self.runloop.as_ptr();
             let next = std::mem::replace(&mut (*line).resumer, null_mut());
-            // Its stack was written without barriers.
             self.heap.barrier((*line).thread.cast::<Header>());
             self.run(next);
         }

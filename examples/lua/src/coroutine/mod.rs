@@ -26,13 +26,13 @@ pub mod roots;
 use std::any::Any;
 use std::rc::Rc;
 
-use surmise::deopt::stacks::{Coroutine as Stack, Link, Progress, switch};
+use surmise::deopt::stacks::{Coroutine as Stack, Progress, switch};
 use surmise::deopt::stop::loud_stop;
 
 use crate::hooks::Mask;
 use crate::object::Thread;
 use crate::roots::Collection;
-use crate::stack::FRAME_YIELDABLE;
+use crate::stack::{FRAME_YIELDABLE, NATIVE_SLOTS};
 use crate::state::{Call, State, Throw};
 use crate::value::Value;
 use fiber::{Fiber, Pool};
@@ -139,7 +139,24 @@ pub unsafe fn quickly_resumed(thread: *mut Thread) -> Option<*mut Fiber> {
     (fiber.line.wait == Wait::InYield).then_some(&raw mut **fiber)
 }
 
-/// Copies values to another value stack. One is usual.
+/// Copies values to another value stack, word by word: that is how they were stored just now, and a larger load would wait until they
+/// are in the cache.
+///
+/// # Safety
+/// So many stand there, and there is room for them; there are few.
+#[inline(always)]
+pub unsafe fn copy_words(from: *const Value, to: *mut Value, count: u32) {
+    // SAFETY: the function's contract. Volatile: as it stands.
+    unsafe {
+        for i in 0..count as usize {
+            let (from, to) = (from.add(i), to.add(i));
+            (&raw mut (*to).tag).write_volatile((*from).tag);
+            (&raw mut (*to).payload).write_volatile((*from).payload);
+        }
+    }
+}
+
+/// Copies values to another value stack.
 ///
 /// # Safety
 /// So many stand there, and there is room for them.
@@ -147,10 +164,10 @@ pub unsafe fn quickly_resumed(thread: *mut Thread) -> Option<*mut Fiber> {
 unsafe fn copy_values(from: *const Value, to: *mut Value, count: u32) {
     // SAFETY: the function's contract.
     unsafe {
-        match count {
-            0 => {}
-            1 => to.write(from.read()),
-            _ => std::ptr::copy_nonoverlapping(from, to, count as usize),
+        if count as usize <= NATIVE_SLOTS {
+            copy_words(from, to, count);
+        } else {
+            std::ptr::copy_nonoverlapping(from, to, count as usize);
         }
     }
 }
@@ -161,7 +178,7 @@ struct Ending(*mut State);
 impl Drop for Ending {
     fn drop(&mut self) {
         // SAFETY: made by what runs on a coroutine's native stack; nobody else uses the state then.
-        unsafe { (*self.0).go_back() }
+        unsafe { (*self.0).end_line() }
     }
 }
 
@@ -492,22 +509,6 @@ impl State {
             let state: *mut State = self;
             switch(link, state.cast());
             Ok((*fiber).passed)
-        }
-    }
-
-    /// The running coroutine is suspended, and who resumed it runs. Returns where that is.
-    ///
-    /// # Safety
-    /// It is not the main one; the stack is left at once.
-    #[inline(always)]
-    pub unsafe fn park(&mut self) -> *mut Link {
-        // SAFETY: a coroutine that runs has its fiber.
-        unsafe {
-            let fiber = self.runloop.fiber;
-            let (handle, link) = Stack::park(&raw mut (*fiber).stack);
-            (*fiber).handle = Some(handle);
-            self.go_back();
-            link
         }
     }
 

@@ -198,6 +198,10 @@ impl Host for State {
     }
 
     fn commit_frames(&mut self, plan: &RebuildPlan, activation: Activation) {
+        if let Some(connection) = &mut self.surmise {
+            // Of another line of execution, perhaps: compiled code goes from one to another without notice.
+            connection.pending.forget();
+        }
         let is_loop = self.is_loop_candidate(plan);
         let flags = match activation {
             Activation::Entered => self.runloop.entered_flags,

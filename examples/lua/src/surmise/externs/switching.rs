@@ -13,11 +13,11 @@ use surmise::deopt::runloop::guarded;
 use surmise::deopt::stacks::Link;
 use surmise::deopt::stacks::compiled::{Departure, Switching};
 
-use super::calls::{call_other, called, native_ended, results_at};
+use super::calls::{call_other, called, native_ended};
 use super::frame::{leave, state_of};
 use super::{Context, Value};
 use crate::coroutine::line::{Line, Wait};
-use crate::coroutine::{RESUME_DEPTH, quickly_resumed};
+use crate::coroutine::{RESUME_DEPTH, copy_words, quickly_resumed};
 use crate::lib::coroutine::{
     INTRINSIC_RESUME, INTRINSIC_RESUME_WRAPPED, INTRINSIC_YIELD, resume_failed, wrapped_failed,
 };
@@ -110,40 +110,16 @@ unsafe fn deliver(line: *mut Line, (values, count): (*const Value, u32)) -> Gues
         (*line).runloop.frame = (*line).runloop.frame.sub(1);
         let wait = std::mem::replace(&mut (*line).wait, Wait::InRust);
         if wait == Wait::InResume {
-            put(slot, Value::TRUE);
-            copy(values, slot.add(1), count);
+            copy_words(values, slot.add(1), count);
+            (*slot).tag = Value::TRUE.tag;
+            (*slot).payload = Value::TRUE.payload;
             return GuestResults::pair(Value::TRUE.tag as u32, Value::TRUE.payload, count as i32);
         }
-        if count == 1 {
-            let value = values.read();
-            put(slot, value);
-            return GuestResults::pair(value.tag as u32, value.payload, 0);
+        copy_words(values, slot, count);
+        match count {
+            0 => GuestResults::pair(Tag::Nil as u32, 0, -1),
+            _ => GuestResults::pair((*values).tag as u32, (*values).payload, count as i32 - 1),
         }
-        copy(values, slot, count);
-        results_at(slot, count)
-    }
-}
-
-/// Stores a value in two parts: as such it is read by compiled code, soon.
-///
-/// # Safety
-/// The slot can be written.
-#[inline(always)]
-unsafe fn put(slot: *mut Value, value: Value) {
-    // SAFETY: the function's contract.
-    unsafe {
-        (*slot).tag = value.tag;
-        (*slot).payload = value.payload;
-    }
-}
-
-/// # Safety
-/// So many stand there, and there is room for them.
-#[inline(always)]
-unsafe fn copy(values: *const Value, to: *mut Value, count: u32) {
-    for i in 0..count as usize {
-        // SAFETY: the function's contract.
-        unsafe { to.add(i).write(values.add(i).read()) };
     }
 }
 
@@ -159,7 +135,7 @@ unsafe fn leave_quickly(state: &mut State, asked: Asked) -> Option<(*mut Link, G
     let line = state.runloop.as_ptr();
     // SAFETY: lines that run or wait are alive, and so are the objects of their coroutines.
     unsafe {
-        if asked.wait == Wait::InYield {
+        let (next, link) = if asked.wait == Wait::InYield {
             let next = (*line).resumer;
             let is_quick = !next.is_null()
                 && (*next).wait != Wait::InRust
@@ -169,15 +145,17 @@ unsafe fn leave_quickly(state: &mut State, asked: Asked) -> Option<(*mut Link, G
                 return None;
             }
             asked.push(line);
-            Some((state.park(), deliver(next, asked.values())))
+            (next, Line::park(line))
         } else {
             let fiber = quickly_resumed(asked.thread)?;
             if (*line).depth >= RESUME_DEPTH {
                 return None;
             }
             asked.push(line);
-            Some((state.go_to(fiber), deliver(&raw mut (*fiber).line, asked.values())))
-        }
+            (&raw mut (*fiber).line, Line::depart(line, fiber))
+        };
+        state.runloop.set(next);
+        Some((link, deliver(next, asked.values())))
     }
 }
 
@@ -213,12 +191,7 @@ unsafe fn leave_slowly(state: &mut State, asked: Asked) -> *mut Link {
 }
 
 impl Switching for Lua {
-    unsafe extern "C" fn leave(
-        departure: *mut Departure,
-        context: *mut Context,
-        slot: *mut u8,
-        count: u64,
-    ) {
+    unsafe extern "C" fn leave(departure: *mut Departure, context: *mut Context, slot: *mut u8, count: u64) {
         // SAFETY: handed on. Nobody else has the state until the stack is left.
         unsafe {
             let state = state_of(context);
