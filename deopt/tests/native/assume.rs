@@ -1,8 +1,10 @@
 //! Assumptions: what rests on one is deoptimized when it is broken, and nothing else.
 
 use crate::assembler::*;
-use crate::deopt_all::{Method, asking, deopt_all, interpreting, recursive, sum, summing};
+use crate::deopt_all::{deopt_all, interpreting, sum};
 use crate::host::*;
+use crate::units::machine_code::{asking, recursive, summing};
+use crate::units::{ASSUMPTION, Method};
 use surmise_deopt::candidate::CandidateImage;
 use surmise_deopt::check::check_image;
 use surmise_deopt::deopt_all::{Assumption, AssumptionError, Report};
@@ -11,9 +13,6 @@ use surmise_deopt::slots::SlotValue;
 use surmise_deopt::stacks::{Coroutine, NativeStack, Progress, StackSize};
 use surmise_ir::entity::UnitId;
 use surmise_ir::language::Recipe;
-
-/// The recipe class of assumptions in the tests' language.
-const ASSUMPTION: u32 = 3;
 
 fn resting(image: CandidateImage, on: &[u64]) -> CandidateImage {
     let assumptions = on.iter().map(|&word| Recipe { class: ASSUMPTION, words: [word, 0] }).collect();

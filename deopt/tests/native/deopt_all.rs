@@ -1,81 +1,14 @@
 //! Deopt all on the requester's own thread: redirected frames, in both ways to redirect.
 
-use crate::assembler::*;
-use crate::exit::{header, located};
 use crate::host::*;
-use crate::portable;
-use surmise_deopt::candidate::{CandidateImage, Image, PortableImage};
+use crate::units::{self, METHODS, Method};
 use surmise_deopt::deopt_all::{Reason, Report, Request, Which};
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::frames::{FrameSite, FrameWalk};
 use surmise_deopt::host::{Activation, GuestResults, Thrown};
 use surmise_deopt::runloop::{Outcome, Runloop};
-use surmise_deopt::table::{Boxing, FrameHeader, Place, RootKind};
 use surmise_ir::entity::{Register, UnitId};
 use surmise_ir::frame_state::When;
-
-/// How frames are redirected.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    Return,
-    Mark,
-    /// In place, by the portable backend.
-    Portable,
-}
-
-pub const METHODS: [Method; 3] = [Method::Return, Method::Mark, Method::Portable];
-
-/// The image for a method: machine code, or what does the same in the portable backend.
-fn image(
-    method: Method,
-    native: impl FnOnce() -> CandidateImage,
-    portable: impl FnOnce() -> PortableImage,
-) -> Image {
-    if method == Method::Portable { portable().into() } else { native().into() }
-}
-
-pub fn assembler(method: Method) -> Assembler {
-    match method {
-        Method::Return => Assembler::new(),
-        Method::Mark => Assembler::marked(),
-        Method::Portable => unreachable!("it has no machine code"),
-    }
-}
-
-/// Keeps its first argument, calls a cell with it, and gives the sum of the result, the argument and one.
-pub fn summing(method: Method, unit: UnitId, cell: &'static EntryCell) -> CandidateImage {
-    let mut code = assembler(method);
-    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
-    code.store_at(RAX, RSI, 40).load_home(RAX, -6).store_at(RAX, RSI, 32);
-    code.call_cell((&raw const *cell).cast(), 32, 1, &[(-6, RootKind::Any)])
-        .add_home(RDX, -5)
-        .add(RDX, 1)
-        .return_();
-    let entries = [
-        located(0, Boxing::Whole, Place::Frame(-6)),
-        located(0, Boxing::Whole, Place::Frame(-5)),
-        located(0, Boxing::Whole, Place::Result(0)),
-        located(0, Boxing::Whole, Place::Result(1)),
-    ];
-    let header = FrameHeader { call_results: true, ..header(unit, 5, When::After, 2, 2) };
-    code.landing_pad(0).landing_exit(&[(header, &entries)]);
-    code.finish("summing", unit, &[])
-}
-
-/// Gives its argument to the extern, and returns what that gives plus one, as an integer.
-pub fn asking(method: Method, unit: UnitId) -> CandidateImage {
-    let mut code = assembler(method);
-    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
-    code.load_home(RSI, -5).call_extern(CALLBACK, &[(-6, RootKind::Any)]);
-    code.bytes(&[0x48, 0x89, 0xc2]).add(RDX, 1).constant(RAX, INT).return_();
-    let entries = [
-        located(0, Boxing::Whole, Place::Frame(-6)),
-        located(0, Boxing::Whole, Place::Frame(-5)),
-        located(0, Boxing::Kind(INT as u8), Place::Result(0)),
-    ];
-    code.landing_pad(0).landing_exit(&[(header(unit, 3, When::After, 2, 1), &entries)]);
-    code.finish("asking", unit, &[])
-}
 
 /// What the interpreter makes of the frame that was committed last: the same sums.
 pub fn interpret(host: &mut TestHost) -> i64 {
@@ -130,13 +63,9 @@ pub fn chain(host: &TestHost, method: Method, length: usize) -> Vec<&'static Ent
 }
 
 pub fn install_chain(host: &TestHost, method: Method, cells: &[&'static EntryCell]) {
-    host.install(image(method, || asking(method, UnitId(0)), || portable::asking(UnitId(0))));
+    host.install(units::asking(method, UnitId(0)));
     for n in 1..cells.len() {
-        host.install(image(
-            method,
-            || summing(method, UnitId(n as u64), cells[n - 1]),
-            || portable::summing(UnitId(n as u64), cells[n - 1]),
-        ));
+        host.install(units::summing(method, UnitId(n as u64), cells[n - 1]));
     }
 }
 
@@ -287,22 +216,12 @@ fn the_collector_finds_the_roots_of_redirected_frames() {
     }
 }
 
-/// Polls, then returns one more than its argument.
-fn polling(method: Method, unit: UnitId) -> CandidateImage {
-    let mut code = assembler(method);
-    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
-    code.poll(&[(-6, RootKind::Any)]).load_home(RDX, -5).add(RDX, 1).load_home(RAX, -6).return_();
-    let entries = [located(0, Boxing::Whole, Place::Frame(-6)), located(0, Boxing::Whole, Place::Frame(-5))];
-    code.landing_pad(0).landing_exit(&[(header(unit, 0, When::Before, 2, 0), &entries)]);
-    code.finish("polling", unit, &[])
-}
-
 #[test]
 fn a_frame_at_a_poll_goes_on_before_it() {
     for method in METHODS {
         let (runloop, mut host) = TestHost::new();
         let (cell, _) = host.unit(UnitId(1));
-        host.install(image(method, || polling(method, UnitId(1)), || portable::polling(UnitId(1))));
+        host.install(units::polling(method, UnitId(1)));
         host.poll = Some(Box::new(|_, _| Ok(())));
         host.isolate.request_poll();
         assert_eq!(sum(&mut host, &runloop, cell, 1, 4), Ok(5));
@@ -322,60 +241,6 @@ fn a_frame_at_a_poll_goes_on_before_it() {
 }
 
 #[test]
-fn a_request_while_frames_are_made_leaves_them_alone() {
-    for method in METHODS {
-        // The innermost frame fails a guard; while its frames are made everything is deoptimized, and again while they run.
-        let (runloop, mut host) = TestHost::new();
-        let cells = chain(&host, method, 3);
-        let (failing, _) = host.unit(UnitId(9));
-        host.install(crate::exit::failing(UnitId(9)));
-        let (outer, _) = host.unit(UnitId(10));
-        host.install(image(
-            method,
-            || summing(method, UnitId(10), failing),
-            || portable::summing(UnitId(10), failing),
-        ));
-        let asks = cells[2];
-        host.allocate = Some(Box::new(|host, _, plan| {
-            let before = copy(plan);
-            host.allocate = Some(Box::new(|_, _, _| Ok(())));
-            assert_eq!(deopt_all(host).frames, 1);
-            assert_eq!(copy(plan), before);
-            Ok(())
-        }));
-        host.resume = Some(Box::new(move |host, runloop| {
-            assert_eq!(host.committed.pop().expect("the frame").0[0].unit, UnitId(9));
-            interpreting(host);
-            install_chain(host, method, &[asks]);
-            assert_eq!(deopt_all(host).frames, 0);
-            assert_eq!(runloop.rebuilds_in_progress(), 0);
-            Ok(GuestResults::pair(INT as u32, 20, 0))
-        }));
-        assert_eq!(sum(&mut host, &runloop, outer, 1, 3), Ok(24), "{method:?}");
-        assert_eq!(host.committed.len(), 1);
-        assert_eq!(host.committed[0].1, Activation::Entered);
-    }
-}
-
-/// Calls itself with one less until its argument is zero, then asks the host; gives one more than it gets.
-pub fn recursive(method: Method, unit: UnitId, cell: &'static EntryCell) -> CandidateImage {
-    let mut code = assembler(method);
-    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
-    let bottom = code.jump_if_zero(-5);
-    code.add(RAX, -1).store_at(RAX, RSI, 40).load_home(RAX, -6).store_at(RAX, RSI, 32);
-    code.call_cell((&raw const *cell).cast(), 32, 1, &[(-6, RootKind::Any)]).add(RDX, 1).return_();
-    code.bind(bottom).load_home(RSI, -5).call_extern(CALLBACK, &[]);
-    code.bytes(&[0x48, 0x89, 0xc2]).add(RDX, 1).constant(RAX, INT).return_();
-    let kept = [located(0, Boxing::Whole, Place::Frame(-6)), located(0, Boxing::Whole, Place::Frame(-5))];
-    let results = [located(0, Boxing::Whole, Place::Result(0)), located(0, Boxing::Whole, Place::Result(1))];
-    let called = FrameHeader { call_results: true, ..header(unit, 5, When::After, 2, 2) };
-    code.landing_pad(0).landing_exit(&[(called, &[kept, results].concat())]);
-    let result = [located(0, Boxing::Kind(INT as u8), Place::Result(0))];
-    code.landing_pad(1).landing_exit(&[(header(unit, 3, When::After, 2, 1), &[&kept[..], &result].concat())]);
-    code.finish("recursive", unit, &[])
-}
-
-#[test]
 fn a_deep_recursion_is_redirected() {
     const DEPTH: usize = 10_000;
     for method in METHODS {
@@ -384,11 +249,7 @@ fn a_deep_recursion_is_redirected() {
             host.isolate.set_checked(true);
             host.stack = vec![0; (DEPTH + 8) * 4].into();
             let (cell, _) = host.unit(UnitId(1));
-            host.install(image(
-                method,
-                || recursive(method, UnitId(1), cell),
-                || portable::recursive(UnitId(1), cell),
-            ));
+            host.install(units::recursive(method, UnitId(1), cell));
             host.callback = Some(Box::new(move |host, _, _| {
                 assert_eq!(deopt_all(host).frames, DEPTH + 1, "{method:?}");
                 Ok(0)
@@ -411,48 +272,6 @@ fn a_deep_recursion_is_redirected() {
         let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work);
         thread.expect("a thread").join().expect("the recursion comes back");
     }
-}
-
-/// Run with `cargo test --release -p surmise-deopt --test native deopt_all::costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn costs() {
-    fn best(depth: usize) -> (f64, f64) {
-        let (runloop, mut host) = TestHost::new();
-        host.stack = vec![0; (depth + 8) * 4].into();
-        let (cell, _) = host.unit(UnitId(1));
-        let (mut request, mut nothing) = (f64::INFINITY, f64::INFINITY);
-        for _ in 0..50 {
-            host.install(recursive(Method::Return, UnitId(1), cell));
-            let (send, receive) = std::sync::mpsc::channel();
-            host.callback = Some(Box::new(move |host, _, _| {
-                let report = deopt_all(host);
-                assert_eq!(report.frames, depth + 1);
-                let idle = deopt_all(host);
-                send.send((report.time, idle.time)).expect("somebody listens");
-                Err(Thrown)
-            }));
-            host.set(1, int(depth as i64));
-            assert_eq!(host.enter(&runloop, cell, 1, 1), Outcome::Thrown);
-            let (time, idle) = receive.recv().expect("it was measured");
-            request = request.min(time.as_nanos() as f64);
-            nothing = nothing.min(idle.as_nanos() as f64);
-            // SAFETY: no runloop is active.
-            unsafe { host.isolate.reclaim() };
-        }
-        (request, nothing)
-    }
-    let work = || {
-        for depth in [10, 100, 1_000, 10_000] {
-            let (request, nothing) = best(depth);
-            let each = request / (depth + 1) as f64;
-            println!(
-                "{depth:6} frames: {request:9.0} ns, {each:5.1} ns a frame; a request that concerns nothing: {nothing:.0} ns"
-            );
-        }
-    };
-    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work);
-    thread.expect("a thread").join().expect("it comes to its end");
 }
 
 /// Where stacks are checked, the slots of an invalid candidate are poisoned as long as its frames keep them: a read would fault.

@@ -3,6 +3,7 @@
 use crate::assembler::*;
 use crate::enter::{caller, calling_back};
 use crate::host::*;
+use crate::units::machine_code::{header, located};
 use std::sync::{Arc, Mutex};
 use surmise_deopt::boxed::Boxed;
 use surmise_deopt::candidate::CandidateImage;
@@ -12,35 +13,10 @@ use surmise_deopt::loaded::Candidate;
 use surmise_deopt::rebuild::RebuildPlan;
 use surmise_deopt::runloop::Outcome;
 use surmise_deopt::table::{Boxing, ExitReason, FrameHeader, Located, Place};
-use surmise_ir::entity::{Pc, Register, UnitId};
+use surmise_ir::entity::{Register, UnitId};
 use surmise_ir::frame_state::When;
 use surmise_ir::guard::GuardReason;
 use surmise_ir::language::Encoding;
-
-pub fn header(
-    unit: UnitId,
-    pc: u32,
-    when: When,
-    register_entries: usize,
-    result_entries: usize,
-) -> FrameHeader {
-    FrameHeader {
-        unit,
-        pc: Pc(pc),
-        when,
-        window: 0,
-        register_entries: register_entries as u16,
-        result_entries: result_entries as u16,
-        call_results: false,
-        open: None,
-        has_callee: false,
-        has_parent: false,
-    }
-}
-
-pub fn located(register: u16, boxing: Boxing, place: Place) -> Located {
-    Located::pack(Register(register), boxing, place).expect("small numbers")
-}
 
 fn of_kind(register: u16, kind: u64, place: Place) -> Located {
     located(register, Boxing::Kind(kind as u8), place)

@@ -2,8 +2,9 @@
 
 use crate::assembler::*;
 use crate::enter::{calling_back, identity};
-use crate::exit::{failing, header, located};
+use crate::exit::failing;
 use crate::host::*;
+use crate::units::machine_code::{header, located};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use surmise_deopt::arena::ArenaError;

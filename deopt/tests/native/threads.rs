@@ -1,13 +1,12 @@
 //! Several threads in one isolate, and isolates on many threads that share code.
 
-use crate::assembler::*;
-use crate::deopt_all::{Method, asking, assembler, everything, interpreting, sum};
-use crate::exit::{header, located};
+use crate::deopt_all::{everything, interpreting, sum};
 use crate::host::*;
+use crate::units::{self, METHODS, Method};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
-use std::time::{Duration, Instant};
-use surmise_deopt::candidate::CandidateImage;
+use std::time::Duration;
+use surmise_deopt::candidate::Image;
 use surmise_deopt::deopt_all::{Reason, Report};
 use surmise_deopt::entry::EntryCell;
 use surmise_deopt::host::GuestResults;
@@ -16,35 +15,14 @@ use surmise_deopt::loaded::CodeSpace;
 use surmise_deopt::runloop::Outcome;
 use surmise_deopt::runloop::Runloop;
 use surmise_deopt::slots::SlotValue;
-use surmise_deopt::table::{Boxing, Place, RootKind};
 use surmise_ir::entity::UnitId;
-use surmise_ir::frame_state::When;
-use surmise_ir::language::Recipe;
 
-/// The ways to redirect machine code's frames.
-const MACHINE_CODE: [Method; 2] = [Method::Return, Method::Mark];
 /// What the busy unit's slot holds.
 const SLOT: u64 = 0x5107;
 
-/// Counts its argument down to zero, with a poll in each round, and reads its slot each time; gives the last thing that it read.
-fn busy(method: Method, unit: UnitId) -> CandidateImage {
-    let mut code = assembler(method);
-    code.load(RAX, RSI, 0).store_home(RAX, -6).load(RAX, RSI, 8).store_home(RAX, -5);
-    code.slots_base(RSI).store_home(RSI, -7);
-    let round = code.position();
-    code.poll_if_asked(&[(-6, RootKind::Any)]);
-    code.load_home(RSI, -7).load(RDX, RSI, 8).store_home(RDX, -8);
-    let done = code.jump_if_zero(-5);
-    code.load_home(RAX, -5).add(RAX, -1).store_home(RAX, -5).jump_back(round);
-    code.bind(done).load_home(RDX, -8).constant(RAX, INT).return_();
-    let entries = [located(0, Boxing::Whole, Place::Frame(-6)), located(0, Boxing::Whole, Place::Frame(-5))];
-    code.landing_pad(0).landing_exit(&[(header(unit, 0, When::Before, 2, 0), &entries)]);
-    code.finish("busy", unit, &[Recipe { class: 0, words: [0, 0] }])
-}
-
-fn install(isolate: &Isolate, image: CandidateImage) {
-    // SAFETY: the image is what it says; its slot is no object.
-    unsafe { isolate.install(image, &mut |_| Some(SlotValue::word(SLOT))) }.expect("it is installed");
+fn install(isolate: &Isolate, image: impl Into<Image>) {
+    // SAFETY: the image is what it says; its slot holds an integer.
+    unsafe { isolate.install(image, &mut |_| Some(SlotValue::pair(INT, SLOT))) }.expect("it is installed");
 }
 
 /// A unit of an isolate that outlives the test.
@@ -107,7 +85,7 @@ fn requests(threads: usize, count: usize, method: Method) -> Vec<Duration> {
     let mut times = Vec::new();
     let mut frames = 0;
     for _ in 0..count {
-        install(&isolate, busy(method, UnitId(1)));
+        install(&isolate, units::busy(method, UnitId(1)));
         std::thread::sleep(Duration::from_micros(200));
         // SAFETY: this thread has no runloop here.
         let report = unsafe { isolate.deopt_all(everything()) };
@@ -136,7 +114,7 @@ fn requests(threads: usize, count: usize, method: Method) -> Vec<Duration> {
 
 #[test]
 fn busy_threads_answer_at_their_polls() {
-    for method in MACHINE_CODE {
+    for method in METHODS {
         for threads in [1, 2, 5] {
             requests(threads, 60, method);
         }
@@ -160,7 +138,7 @@ fn threads_that_ask_at_once_wait_for_each_other_and_not_for_ever() {
                 start.wait();
                 for round in 0..200 {
                     if round % 3 == 0 {
-                        install(&isolate, busy(Method::Return, UnitId(1)));
+                        install(&isolate, units::busy(Method::Return, UnitId(1)));
                     }
                     host.set(1, int(50));
                     // With several candidates installed, none is in the cell.
@@ -191,7 +169,7 @@ fn a_thread_that_was_visited_by_another_is_asked_to_poll() {
     let space = CodeSpace::new(1 << 20).expect("an arena");
     let isolate = isolate_of(&space);
     cell_of(&isolate, UnitId(1));
-    install(&isolate, busy(Method::Return, UnitId(1)));
+    install(&isolate, units::busy(Method::Return, UnitId(1)));
     let (runloop, _host) = TestHost::of(isolate.clone());
     let asked = isolate.clone();
     // SAFETY: outside of compiled code.
@@ -205,14 +183,14 @@ fn a_thread_that_was_visited_by_another_is_asked_to_poll() {
 
 #[test]
 fn a_thread_in_native_code_is_visited_where_it_stands() {
-    for method in MACHINE_CODE {
+    for method in METHODS {
         let (tell, hear) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
         let worker = std::thread::spawn(move || {
             let (runloop, mut host) = TestHost::new();
             host.isolate.set_checked(true);
             let (cell, _) = host.unit(UnitId(0));
-            host.install(asking(method, UnitId(0)));
+            host.install(units::asking(method, UnitId(0)));
             interpreting(&mut host);
             tell.send(host.isolate.clone()).expect("the test listens");
             host.callback = Some(Box::new(move |_, runloop, argument| {
@@ -241,13 +219,13 @@ fn a_thread_in_native_code_is_visited_where_it_stands() {
 /// of another runloop.
 #[test]
 fn parked_runloops_of_a_blocked_thread_delay_nothing() {
-    for method in MACHINE_CODE {
+    for method in METHODS {
         let (tell, hear) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
         let worker = std::thread::spawn(move || {
             let (runloop, mut host) = TestHost::new();
             let (cell, _) = host.unit(UnitId(0));
-            host.install(asking(method, UnitId(0)));
+            host.install(units::asking(method, UnitId(0)));
             interpreting(&mut host);
             // The frame of the first one waits in its callback, in which the second one goes away.
             let mut parked =
@@ -278,14 +256,14 @@ fn parked_runloops_of_a_blocked_thread_delay_nothing() {
 #[test]
 fn everywhere_is_every_isolate() {
     let space = CodeSpace::new(1 << 20).expect("an arena");
-    let image = busy(Method::Return, UnitId(1));
+    let image = units::busy(Method::Return, UnitId(1));
     // SAFETY: the image is what it says.
     let loaded = unsafe { space.load(image, &language()) }.expect("it is loaded");
     let isolates: Vec<_> = (0..3).map(|_| isolate_of(&space)).collect();
     let cells: Vec<_> = isolates.iter().map(|isolate| cell_of(isolate, UnitId(1))).collect();
     for isolate in &isolates {
-        // SAFETY: as above; the slot is no object.
-        unsafe { isolate.install_loaded(&loaded, &mut |_| Some(SlotValue::word(SLOT))) }
+        // SAFETY: as above; the slot holds an integer.
+        unsafe { isolate.install_loaded(&loaded, &mut |_| Some(SlotValue::pair(INT, SLOT))) }
             .expect("it is installed");
     }
     let id = loaded.candidate().id();
@@ -301,57 +279,4 @@ fn everywhere_is_every_isolate() {
     // SAFETY: as above.
     assert_eq!(unsafe { space.deopt_everywhere(Reason::Requested) }.candidates, 2);
     assert_eq!(space.statistics().blocks, 0);
-}
-
-/// Run with `cargo test --release -p surmise-deopt --test native threads::costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn costs() {
-    let at = |times: &[Duration], part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
-    for threads in [1, 2, 8] {
-        let times = requests(threads, 1000, Method::Return);
-        println!("{threads} busy threads: median {:?}, 99 of 100 under {:?}", at(&times, 50), at(&times, 99));
-    }
-    // Isolates whose threads are all away.
-    let space = CodeSpace::new(1 << 20).expect("an arena");
-    let isolates: Vec<_> = (0..64).map(|_| isolate_of(&space)).collect();
-    let is_over = Arc::new(Barrier::new(65));
-    let started = Arc::new(Barrier::new(65));
-    let workers: Vec<_> = (isolates.iter().cloned())
-        .map(|isolate| {
-            let (started, is_over) = (started.clone(), is_over.clone());
-            std::thread::spawn(move || {
-                let (runloop, _host) = TestHost::of(isolate);
-                // SAFETY: outside of compiled code.
-                unsafe { runloop.leave() };
-                started.wait();
-                is_over.wait();
-                runloop.come_back();
-            })
-        })
-        .collect();
-    started.wait();
-    for isolate in &isolates {
-        cell_of(isolate, UnitId(1));
-    }
-    let mut times: Vec<Duration> = (0..200)
-        .map(|_| {
-            isolates.iter().for_each(|isolate| install(isolate, busy(Method::Return, UnitId(1))));
-            // SAFETY: this thread has no runloop here.
-            unsafe { space.deopt_everywhere(Reason::Requested) }.time
-        })
-        .collect();
-    times.sort();
-    println!("64 isolates away: median {:?}, 99 of 100 under {:?}", at(&times, 50), at(&times, 99));
-    is_over.wait();
-    workers.into_iter().for_each(|worker| worker.join().expect("no thread panics"));
-    // Going into native code and back.
-    let (runloop, _host) = TestHost::new();
-    let start = Instant::now();
-    for _ in 0..10_000_000 {
-        // SAFETY: outside of compiled code.
-        unsafe { runloop.leave() };
-        runloop.come_back();
-    }
-    println!("into native code and back: {:.1} ns", start.elapsed().as_nanos() as f64 / 1e7);
 }
