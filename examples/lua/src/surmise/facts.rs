@@ -12,6 +12,7 @@ use super::Connection;
 use super::lifter::Snapshot;
 use crate::bytecode::{Instruction, Op, Prototype};
 use crate::cache::{self, CACHE_EVENT_KEY, CacheKind, FieldCache};
+use crate::lib::coroutine::INTRINSIC_YIELD;
 use crate::metamethod::Event;
 use crate::object::{Buffer, FLAG_CLASS_LIKE, FLAG_KEPT_FIELDS, LuaString, TABLE_GLOBALS, Table};
 use crate::shape::Shape;
@@ -628,9 +629,11 @@ impl Logger<'_> {
             if callee.is(Tag::LuaClosure) {
                 let number = (*(*callee.as_closure()).prototype).unit.id;
                 self.fact(variant::CLOSURE, &[number]);
-            } else if callee.is(Tag::Native) && (*callee.as_native()).intrinsic != 0 {
-                // Others are called like any value. What has a name lives as long as the state, and programs make iterators and
-                // wrapped coroutines without end.
+            } else if callee.is(Tag::Native)
+                && (1..INTRINSIC_YIELD).contains(&(*callee.as_native()).intrinsic)
+            {
+                // Others are called like any value, and the functions that switch coroutines find their way by themselves. What has a
+                // name lives as long as the state, and programs make iterators and wrapped coroutines without end.
                 let object = self.connection.names.object(callee);
                 self.fact(variant::NATIVE, &[object, (*callee.as_native()).intrinsic]);
             } else {
