@@ -11,6 +11,7 @@ pub mod mutate;
 pub mod native;
 pub mod random;
 pub mod scratch;
+pub mod stress;
 pub mod suite;
 
 use std::path::{Path, PathBuf};
