@@ -380,7 +380,7 @@ impl<'a> FunctionBuilder<'a> {
 }
 
 /// Takes blocks that can't be reached from the entry out of the layout.
-fn drop_unreachable(function: &mut Function) {
+pub(crate) fn drop_unreachable(function: &mut Function) {
     let mut reached: SecondaryMap<Block, bool> = SecondaryMap::new();
     let mut work = vec![function.entry_block()];
     while let Some(block) = work.pop() {

@@ -22,6 +22,7 @@
 //! | [`evaluate`] | the reference evaluator, which is also the portable backend |
 //! | [`generate`] | random programs and functions for tests |
 //! | [`builder`] | SSA construction on the fly, used by lifters |
+//! | [`splice`] | a call of a known unit becomes that unit's code |
 #![forbid(unsafe_code)]
 
 pub mod analysis;
@@ -38,6 +39,7 @@ pub mod language;
 pub mod opcode;
 pub mod premise;
 pub mod semantics;
+pub mod splice;
 pub mod text;
 pub mod types;
 pub mod verifier;

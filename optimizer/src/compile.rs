@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::lower::{LowerSettings, Target};
 use crate::passes::{self, Environment, Fuel, Pipeline};
-use crate::profile::UnitProfile;
+use crate::profile::{Map, UnitProfile};
 use crate::unit::UnitSource;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use surmise_deopt::candidate::{Image, PortableImage};
+use surmise_ir::entity::UnitId;
 use surmise_ir::function::{Entry, Function};
 use surmise_ir::language::Language;
 use thiserror::Error;
@@ -24,6 +25,8 @@ pub struct Job {
     pub entry: Entry,
     /// What was seen of the unit, as a snapshot.
     pub profile: UnitProfile,
+    /// The same of the units that are inlined into it.
+    pub inlined: Map<UnitId, UnitProfile>,
     /// Number of the candidate, in the order of planning.
     pub serial: u64,
     /// Set to give the compile up; looked at between passes.
@@ -277,7 +280,12 @@ impl<'a> Attempt<'a> {
 
     /// A step of the pipeline. Returns whether anything ran.
     fn pass(&self, pipeline: &mut Pipeline, name: &str, function: &mut Function, fuel: &mut Fuel) -> bool {
-        let mut environment = Environment { language: self.language, profile: &self.job.profile, fuel };
+        let mut environment = Environment {
+            language: self.language,
+            profile: &self.job.profile,
+            inlined: &self.job.inlined,
+            fuel,
+        };
         let is_on = !self.config.disabled_passes.iter().any(|disabled| disabled == name);
         is_on && pipeline.step(name, function, &mut environment)
     }
@@ -334,8 +342,11 @@ impl<'a> Attempt<'a> {
         if !cfg!(debug_assertions) && self.story.is_none() {
             return Ok(());
         }
-        let unit = self.job.unit.clone();
-        let live = move |id, resume| if id == unit.id() { unit.live_registers(resume) } else { None };
+        let unit = &self.job.unit;
+        let live = |id, resume| {
+            let mut units = std::iter::once(unit).chain(unit.inlined());
+            units.find(|unit| unit.id() == id)?.live_registers(resume)
+        };
         let violations = surmise_ir::verifier::verify(function, self.language, stage, Some(&live));
         if violations.is_empty() {
             return Ok(());

@@ -50,6 +50,8 @@ struct MergedUnit {
     profile: UnitProfile,
     /// Entries that had a candidate to the end, and in how many recordings.
     installed: Map<Entry, u32>,
+    /// The units that are inlined into it.
+    inlined: Vec<UnitId>,
 }
 
 /// How a merge goes.
@@ -80,6 +82,7 @@ struct One {
     planner: Planner,
     planned: Map<u64, (UnitIndex, Entry)>,
     installed: Map<(UnitIndex, Entry), u64>,
+    inlined: Vec<event::Inlined>,
     records: u64,
 }
 
@@ -91,6 +94,7 @@ impl One {
             planner: Planner::new(None),
             planned: Map::default(),
             installed: Map::default(),
+            inlined: Vec::new(),
             records: 0,
         };
         let mut lifted = FxHashSet::default();
@@ -98,6 +102,7 @@ impl One {
             match event {
                 Event::Unit(unit) => drop(one.units.insert(unit.unit, unit)),
                 Event::Lifted(unit) if lifted.insert((unit.unit, unit.entry)) => one.lifted.push(*unit),
+                Event::Inlined(inlined) => one.inlined.push(inlined),
                 Event::Log(columns) => {
                     one.records += columns.len() as u64;
                     Step::Log(columns).tell(&mut one.planner);
@@ -180,6 +185,13 @@ impl Merge {
             let merged = &mut self.units[&id];
             add_profile(&mut merged.profile, profile, &words);
         }
+        for event::Inlined { unit, units } in one.inlined {
+            let Some(unit) = one.units.get(&unit) else { continue };
+            let merged = self.units.entry(unit.id).or_insert_with(|| MergedUnit::new(&unit.name));
+            let ids = units.iter().filter_map(|unit| Some(one.units.get(unit)?.id));
+            let new: Vec<UnitId> = ids.filter(|id| !merged.inlined.contains(id)).collect();
+            merged.inlined.extend(new);
+        }
         for (index, entry) in one.installed.into_keys() {
             let Some(unit) = one.units.get(&index) else { continue };
             let merged = self.units.entry(unit.id).or_insert_with(|| MergedUnit::new(&unit.name));
@@ -199,9 +211,20 @@ impl Merge {
             surmise: env!("CARGO_PKG_VERSION").to_owned(),
             ..header
         });
-        let units = self.units.into_iter().enumerate().flat_map(move |(number, (id, merged))| {
+        let mut named = Vec::new();
+        let mut numbers: Map<UnitId, UnitIndex> = Map::default();
+        for (number, (&id, merged)) in self.units.iter().enumerate() {
             let unit = UnitIndex(number as u32);
-            let mut events = vec![Event::Unit(event::Unit { unit, id, name: merged.name })];
+            numbers.insert(id, unit);
+            named.push(Event::Unit(event::Unit { unit, id, name: merged.name.clone() }));
+        }
+        let units = self.units.into_iter().flat_map(move |(id, merged)| {
+            let unit = numbers[&id];
+            let inlined: Vec<UnitIndex> =
+                merged.inlined.iter().filter_map(|id| numbers.get(id).copied()).collect();
+            let inlined =
+                (!inlined.is_empty()).then_some(Event::Inlined(event::Inlined { unit, units: inlined }));
+            let mut events: Vec<Event> = inlined.into_iter().collect();
             let functions = merged.functions.into_iter();
             events.extend(
                 functions.map(|(entry, function)| Event::Lifted(Box::new(Lifted { unit, entry, function }))),
@@ -216,7 +239,7 @@ impl Merge {
             events
         });
         let header = header.map(|header| Event::Header(Box::new(header)));
-        header.into_iter().chain(units).chain([Event::End(event::End::default())])
+        header.into_iter().chain(named).chain(units).chain([Event::End(event::End::default())])
     }
 }
 
@@ -227,6 +250,7 @@ impl MergedUnit {
             functions: Map::default(),
             profile: UnitProfile::default(),
             installed: Map::default(),
+            inlined: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::profile::{Map, Profile, UnitProfile};
 use crate::service::FailedGuess;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use surmise_ir::entity::UnitId;
 use surmise_ir::function::Entry;
 use surmise_ir::language::Recipe;
 
@@ -23,9 +24,9 @@ pub enum Decision {
 
 impl Decision {
     /// What was decided, from the planner's answer.
-    pub fn of(planned: &Result<(u64, UnitProfile), Refusal>) -> Decision {
+    pub fn of(planned: &Result<Task, Refusal>) -> Decision {
         match planned {
-            Ok((serial, _)) => Decision::Planned(*serial),
+            Ok(task) => Decision::Planned(task.serial),
             Err(refusal) => Decision::Refused(*refusal),
         }
     }
@@ -58,10 +59,23 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What is to be compiled, and what the compile is to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    /// The candidate's number.
+    pub serial: u64,
+    /// What was seen of the unit.
+    pub profile: UnitProfile,
+    /// What was seen of the units that are inlined into it.
+    pub inlined: Map<UnitId, UnitProfile>,
+}
+
 /// What is known, and what was decided.
 #[derive(Default)]
 pub struct Planner {
     profile: Profile,
+    /// The units that are inlined into a unit.
+    inlined: Map<UnitIndex, Vec<(UnitId, UnitIndex)>>,
     /// What was known when an entry was planned last.
     planned: Map<(UnitIndex, Entry), (u32, u32)>,
     serial: u64,
@@ -95,16 +109,24 @@ impl Planner {
     pub fn broken(&mut self, unit: UnitIndex, recipe: Recipe) {
         self.profile.unit_mut(unit).break_assumption(recipe);
     }
-    /// Decides on a request for a unit that is known; returns what the compile is to know of the unit.
+    /// What a unit is lifted to has code of these other ones in it, from now on.
+    pub fn inlines(&mut self, unit: UnitIndex, inlined: Vec<(UnitId, UnitIndex)>) {
+        self.inlined.insert(unit, inlined);
+    }
+    /// What was seen of a unit, if anything was.
+    pub fn known(&self, unit: UnitIndex) -> Option<&UnitProfile> {
+        self.profile.unit(unit)
+    }
+    /// What was seen of a unit that is inlined into another one.
+    pub fn seen(&self, unit: UnitIndex, inlined: UnitId) -> Option<&UnitProfile> {
+        let known = self.inlined.get(&unit)?;
+        known.iter().find(|(id, _)| *id == inlined).and_then(|&(_, index)| self.profile.unit(index))
+    }
+    /// Decides on a request for a unit that is known.
     ///
     /// # Errors
     /// If nothing is to be compiled.
-    pub fn request(
-        &mut self,
-        unit: UnitIndex,
-        entry: Entry,
-        knowledge: (u32, u32),
-    ) -> Result<(u64, UnitProfile), Refusal> {
+    pub fn request(&mut self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) -> Result<Task, Refusal> {
         let profile = self.profile.unit(unit).cloned().unwrap_or_default();
         if self.is_at_limit() {
             return Err(Refusal::Limit);
@@ -115,7 +137,10 @@ impl Planner {
         if self.is_planned(unit, entry, knowledge) {
             return Err(Refusal::NothingNew);
         }
-        Ok((self.take_serial(unit, entry, knowledge), profile))
+        let inlined = self.inlined.get(&unit).into_iter().flatten();
+        let inlined =
+            inlined.filter_map(|&(id, index)| Some((id, self.profile.unit(index)?.clone()))).collect();
+        Ok(Task { serial: self.take_serial(unit, entry, knowledge), profile, inlined })
     }
     /// A candidate from a file takes the place of one that would have been planned; its number, unless there is one already, or one too many.
     pub fn preloaded(&mut self, unit: UnitIndex, entry: Entry, knowledge: (u32, u32)) -> Option<u64> {

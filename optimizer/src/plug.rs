@@ -146,6 +146,9 @@ struct UnitRecord {
     preloaded: Map<Entry, Asked>,
     /// Its counter ran out the first time: see [`Plug::first_counter`].
     was_counted: bool,
+    /// The units that it inlines, and of how many of them the service knows.
+    inlined: Vec<UnitId>,
+    inlined_told: usize,
 }
 
 impl UnitRecord {
@@ -203,6 +206,10 @@ pub struct PlugTotals {
     pub redirected_frames: u64,
     /// Deopts, by guard reason, in the order of the table of reasons; the last is "invalidated".
     pub deopts: [u64; GuardReason::ALL.len() + 1],
+    /// Inlined frames that were rebuilt because a guard failed.
+    pub inlined_failed: u64,
+    /// Inlined frames that were rebuilt because their candidate was invalidated.
+    pub inlined_invalidated: u64,
 }
 
 /// A candidate's guess that failed too often, or any exit to count: filled by the observer, read at the next poll.
@@ -210,6 +217,8 @@ pub struct PlugTotals {
 struct Observed {
     retire: Vec<(Arc<Candidate>, UnitId, surmise_ir::entity::Pc, GuardReason, u32)>,
     deopts: [u64; GuardReason::ALL.len() + 1],
+    inlined_failed: u64,
+    inlined_invalidated: u64,
 }
 
 struct Observer {
@@ -270,9 +279,14 @@ impl DeoptObserver for Observer {
             });
         }
         let mut observed = self.observed.lock().expect("no holder of the observations panics");
+        let inlined = plan.frames().len() as u64 - 1;
         match event.reason {
-            ExitReason::Invalidated => observed.deopts[GuardReason::ALL.len()] += 1,
+            ExitReason::Invalidated => {
+                observed.deopts[GuardReason::ALL.len()] += 1;
+                observed.inlined_invalidated += inlined;
+            }
             ExitReason::Guard(reason, site) => {
+                observed.inlined_failed += inlined;
                 observed.deopts[reason as usize] += 1;
                 let failures = candidate.deopt_count(event.point as usize);
                 if reason != GuardReason::Stack
@@ -357,7 +371,10 @@ impl Plug {
     /// What was counted so far.
     pub fn totals(&self) -> PlugTotals {
         let mut totals = self.totals;
-        totals.deopts = self.observer.observed.lock().expect("no holder of the observations panics").deopts;
+        let observed = self.observer.observed.lock().expect("no holder of the observations panics");
+        totals.deopts = observed.deopts;
+        totals.inlined_failed = observed.inlined_failed;
+        totals.inlined_invalidated = observed.inlined_invalidated;
         totals
     }
 
@@ -372,6 +389,7 @@ impl Plug {
         variadic: bool,
     ) -> (UnitIndex, i32) {
         let id = unit.id();
+        let inlined = unit.inlined().iter().map(|unit| unit.id()).collect();
         let index = self.client.register(unit);
         // SAFETY: handed on.
         let entries = unsafe { self.isolate.register_unit(id, cell) };
@@ -390,6 +408,8 @@ impl Plug {
             looks: 0,
             preloaded: self.client.preloaded(id).iter().map(|&entry| (entry, Asked::Not)).collect(),
             was_counted: false,
+            inlined,
+            inlined_told: 0,
         };
         self.units.insert(index, record);
         self.by_id.entry(id).or_default().push(index);
@@ -418,6 +438,11 @@ impl Plug {
             .unwrap_or(RUNS_WHEN_GIVEN_UP)
     }
 
+    /// What a counter starts from of a unit that is requested or has a candidate.
+    fn runs_between_looks(&self) -> i32 {
+        if self.config().no_delay { 1 } else { RUNS_BETWEEN_LOOKS }
+    }
+
     /// Has the host count a unit's runs from the beginning: it has lost its candidates.
     fn start_again(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
         let record = self.record(unit);
@@ -437,7 +462,6 @@ impl Plug {
             return Decision { counter: self.cold_counter(0), logging: false, enter: None };
         }
         let pause = self.advance(unit, at, host);
-        let no_delay = self.config().no_delay;
         let runs = self.config().logged_runs() as i32;
         let record = self.record(unit);
         let enter = match at {
@@ -451,7 +475,8 @@ impl Plug {
             let counter = if window_open { runs } else { pause };
             return Decision { counter, logging: window_open, enter };
         }
-        let mut counter = if no_delay { 1 } else { RUNS_BETWEEN_LOOKS };
+        let mut counter = self.runs_between_looks();
+        let record = self.record(unit);
         if record.looks > 0 {
             record.looks -= 1;
             counter = 0;
@@ -537,12 +562,13 @@ impl Plug {
             return;
         }
         self.client.flush(&mut self.log);
+        let counter = self.runs_between_looks();
         for unit in std::mem::take(&mut self.watched) {
             let record = self.record(unit);
             // A retirement may have come meanwhile.
             if record.knowledge == Knowledge::Watching {
                 record.knowledge = Knowledge::Enough;
-                host.arm(unit, RUNS_BETWEEN_LOOKS, false);
+                host.arm(unit, counter, false);
             }
         }
     }
@@ -571,8 +597,20 @@ impl Plug {
             return;
         }
         record.phases.insert(entry, Phase::Requested);
-        let knowledge = record.knowledge();
+        self.tell_inlined(unit);
+        let knowledge = self.record(unit).knowledge();
         self.client.request(unit, entry, knowledge);
+    }
+
+    /// Says whose logs count for a unit besides its own: those of the units that it inlines, as far as they are registered by now.
+    fn tell_inlined(&mut self, unit: UnitIndex) {
+        let record = &self.units[&unit];
+        let registered = |&id: &UnitId| Some((id, *self.by_id.get(&id)?.first()?));
+        let known: Vec<_> = record.inlined.iter().filter_map(registered).collect();
+        if known.len() > record.inlined_told {
+            self.record(unit).inlined_told = known.len();
+            self.client.inlines(unit, known);
+        }
     }
 
     /// To be called at a poll: installs deliveries, throws failed candidates away.
@@ -641,7 +679,8 @@ impl Plug {
         if preloaded && has_all && matches!(record.knowledge, Knowledge::Learning { .. }) {
             // What is hot has its candidate: nothing more is to be learnt for now.
             record.knowledge = Knowledge::Enough;
-            host.arm(unit, RUNS_BETWEEN_LOOKS, false);
+            let counter = self.runs_between_looks();
+            host.arm(unit, counter, false);
         }
         let record = self.record(unit);
         if phase == Phase::Installed && matches!(entry, Entry::Loop(_)) {
@@ -674,9 +713,17 @@ impl Plug {
                 continue;
             }
             self.totals.retired += 1;
-            for index in self.by_id.get(&unit).cloned().unwrap_or_default() {
-                self.totals.learnt_again += 1;
+            let of = |unit: UnitId| self.by_id.get(&unit).cloned().unwrap_or_default();
+            let mut concerned = of(unit);
+            for &index in &concerned {
                 self.client.failed(FailedGuess { unit: index, pc, reason, failures: failures.into() });
+            }
+            if candidate.unit() != unit {
+                // The guess was about a unit that it inlines: it loses its candidates, too.
+                concerned.extend(of(candidate.unit()));
+            }
+            for index in concerned {
+                self.totals.learnt_again += 1;
                 let record = self.record(index);
                 record.retirements += 1;
                 record.forget();

@@ -19,6 +19,7 @@ pub use recording::{Planned, RecordedUnit, Recording};
 
 use crate::compile::{self, Asked, Compiled, Job};
 use crate::config::{Backend, Config, ConfigError};
+use crate::log::UnitIndex;
 use crate::lower::Target;
 use crate::plan::{Decision, Planner};
 use crate::record::event::{self, Header};
@@ -26,6 +27,7 @@ use crate::service::FailedGuess;
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use surmise_ir::entity::UnitId;
 use thiserror::Error;
 
 /// What of a recording the planner is told, in order.
@@ -33,6 +35,8 @@ use thiserror::Error;
 pub enum Step {
     /// A batch of the log.
     Log(crate::log::Columns),
+    /// A unit inlines others: their ids and numbers.
+    Inlined(UnitIndex, Vec<(UnitId, UnitIndex)>),
     /// A request, with the recorded decision.
     Request(event::Request),
     /// A guess that failed too often.
@@ -53,6 +57,7 @@ impl Step {
                 // A batch that made no sense when it was recorded makes none now.
                 let _ = columns.records().and_then(|records| planner.log(&records));
             }
+            Step::Inlined(unit, inlined) => planner.inlines(*unit, inlined.clone()),
             Step::Failed(guess) => planner.failed(*guess),
             Step::Broken(event::Broken { unit, recipe }) => planner.broken(*unit, *recipe),
             Step::Preloaded(event::Preloaded { unit, entry, knowledge, .. }) => {
@@ -137,12 +142,13 @@ pub fn plan(recording: &Recording, config: &Config) -> Plan {
                 replayed: decision,
             });
         }
-        if let (Ok((serial, profile)), Some(unit)) = (planned, recording.units.get(&request.unit)) {
+        if let (Ok(task), Some(unit)) = (planned, recording.units.get(&request.unit)) {
             plan.jobs.push(Job {
                 unit: unit.clone(),
                 entry: request.entry,
-                profile,
-                serial,
+                profile: task.profile,
+                inlined: task.inlined,
+                serial: task.serial,
                 cancelled: never.clone(),
             });
         }

@@ -20,7 +20,7 @@ use crate::compile::{self, Asked, Compiled, Figures, Job, Rejection};
 use crate::config::{Backend, Config};
 use crate::log::{Columns, Log, Record, UnitIndex};
 use crate::lower::Target;
-use crate::plan::{Decision, Planner, Refusal, why};
+use crate::plan::{Decision, Planner, Refusal, Task, why};
 use crate::preload::{PreloadFile, Preloaded};
 use crate::profile_text::ProfileText;
 use crate::record::event::{self, Event, Fate, Happened};
@@ -123,6 +123,7 @@ pub struct FailedGuess {
 
 enum Message {
     Unit(UnitIndex, Arc<dyn UnitSource>),
+    Inlined(UnitIndex, Vec<(UnitId, UnitIndex)>),
     Log(Vec<Record>),
     Request(Request),
     Bind(Bind),
@@ -410,6 +411,10 @@ impl Client {
         let _ = self.sender.send(Message::Unit(index, unit));
         index
     }
+    /// Says which other units' code is in what a unit is lifted to: see [`UnitSource::inlined`].
+    pub fn inlines(&self, unit: UnitIndex, inlined: Vec<(UnitId, UnitIndex)>) {
+        let _ = self.sender.send(Message::Inlined(unit, inlined));
+    }
     /// Sends what was logged.
     pub fn flush(&self, log: &mut Log) {
         if log.is_empty() {
@@ -599,6 +604,11 @@ impl Worker {
                 self.record(|| Event::Unit(event::Unit { unit: index, id: unit.id(), name: name() }));
                 self.units.insert(index, unit);
             }
+            Message::Inlined(unit, inlined) => {
+                let units = || inlined.iter().map(|&(_, index)| index).collect();
+                self.record(|| Event::Inlined(event::Inlined { unit, units: units() }));
+                self.planner.inlines(unit, inlined);
+            }
             Message::Log(batch) => self.log(&batch),
             Message::Request(request) => self.plan(request),
             Message::Bind(bind) => self.bind(bind),
@@ -672,14 +682,14 @@ impl Worker {
         };
         let decision = Decision::of(&planned);
         self.record(|| Event::Request(event::Request { unit: index, entry, knowledge, decision }));
-        let (Some(unit), Ok((serial, profile))) = (unit, planned) else { return };
+        let (Some(unit), Ok(Task { serial, profile, inlined })) = (unit, planned) else { return };
         self.running += 1;
         let reason = why(&profile, entry);
         if self.story.is_some() {
             let known = ProfileText { profile: &profile, language: &self.shared.language }.to_string();
             self.tell(&format!("=== candidate {serial}: {} as {entry:?}: {reason}\n{known}", unit.name()));
         }
-        let job = Job { unit, entry, profile, serial, cancelled: self.shared.cancelled.clone() };
+        let job = Job { unit, entry, profile, inlined, serial, cancelled: self.shared.cancelled.clone() };
         if let Some(watcher) = &*self.shared.watcher.lock().expect("no holder of the watcher panics") {
             watcher(&job);
         }

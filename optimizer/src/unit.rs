@@ -1,5 +1,6 @@
 //! Units, as the optimizer sees them: immutable bytecode that can be lifted.
 
+use std::sync::Arc;
 use surmise_ir::entity::{Register, UnitId};
 use surmise_ir::frame_state::ResumePoint;
 use surmise_ir::function::{Entry, Function};
@@ -22,4 +23,9 @@ pub trait UnitSource: Send + Sync {
     fn lift(&self, language: &Language, entry: Entry) -> Result<Function, LiftError>;
     /// The registers that are live at a resume point, ascending, for the verifier.
     fn live_registers(&self, resume: ResumePoint) -> Option<Vec<Register>>;
+    /// Other units whose code is in what this one is lifted to ([`surmise_ir::splice`]), at any depth, each once. What the log saw of
+    /// them decides about their part of it. The host registers them in the same isolate, since their frames may be rebuilt.
+    fn inlined(&self) -> &[Arc<dyn UnitSource>] {
+        &[]
+    }
 }

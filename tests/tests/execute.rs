@@ -233,7 +233,8 @@ fn planted(
     behind.push((position, function.clone()));
     let mut fuel = Fuel::new(None);
     for (step, &(name, _)) in PIPELINE.iter().enumerate().skip(position + 1) {
-        let mut environment = Environment { language, profile: &job.profile, fuel: &mut fuel };
+        let mut environment =
+            Environment { language, profile: &job.profile, inlined: &job.inlined, fuel: &mut fuel };
         (passes::pass(name).run)(&mut function, &mut environment);
         behind.push((step, function.clone()));
     }

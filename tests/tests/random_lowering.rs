@@ -170,7 +170,12 @@ fn programs_do_as_machine_code_what_the_interpreter_does() {
         for entry in entries {
             let mut function = trial.program.lift(&language, entry);
             let mut fuel = Fuel::new(random.one_in(4).then(|| random.below(60) as u64));
-            let mut environment = Environment { language: &language, profile: &profile, fuel: &mut fuel };
+            let mut environment = Environment {
+                language: &language,
+                profile: &profile,
+                inlined: &surmise::profile::Map::default(),
+                fuel: &mut fuel,
+            };
             passes::run_pipeline(&mut function, &mut environment, &[], |_, _| {});
             let mut code = MachineCode::default();
             for &run in RUNS {

@@ -43,7 +43,12 @@ fn programs_do_the_same_after_each_pass() {
             let mut function = trial.program.lift(&language, entry);
             let lifted = print_function(&function, &language);
             let mut fuel = Fuel::new(random.one_in(4).then(|| random.below(60) as u64));
-            let mut environment = Environment { language: &language, profile: &profile, fuel: &mut fuel };
+            let mut environment = Environment {
+                language: &language,
+                profile: &profile,
+                inlined: &surmise::profile::Map::default(),
+                fuel: &mut fuel,
+            };
             let mut number = 0;
             passes::run_pipeline(&mut function, &mut environment, &[], |name, function| {
                 number += 1;

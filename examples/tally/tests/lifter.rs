@@ -5,7 +5,7 @@ use surmise::ir::entity::Pc;
 use surmise::ir::function::Entry;
 use surmise::ir::verifier::{Stage, Violation, verify, verify_language};
 use surmise::passes::{Environment, Fuel, run_pipeline};
-use surmise::profile::UnitProfile;
+use surmise::profile::{Map, UnitProfile};
 use surmise::unit::UnitSource;
 use surmise_tally::assemble::assemble;
 use surmise_tally::language::{externs, language};
@@ -54,7 +54,12 @@ fn every_entry_of_every_function_is_lifted_to_right_code() {
                 );
                 let profile = UnitProfile::default();
                 let mut fuel = Fuel::new(None);
-                let mut environment = Environment { language: &language, profile: &profile, fuel: &mut fuel };
+                let mut environment = Environment {
+                    language: &language,
+                    profile: &profile,
+                    inlined: &Map::default(),
+                    fuel: &mut fuel,
+                };
                 run_pipeline(&mut function, &mut environment, &[], |pass, function| {
                     let violations = verify(function, &language, Stage::Specialized, Some(&live));
                     none(&violations, &format!("{} {entry:?} after {pass}", code.name));

@@ -79,7 +79,7 @@ fn story(recording: &Recording, unit: UnitIndex) -> Story {
                     preloaded.serial, preloaded.entry
                 ));
             }
-            Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) | Step::Preloaded(_) => {}
+            Step::Inlined(..) | Step::Log(_) | Step::Failed(_) | Step::Broken(_) | Step::Request(_) | Step::Preloaded(_) => {}
             Step::Learnt(learnt) if learnt.unit == unit => {
                 events.push("what is known of it was learnt by several processes".to_owned());
             }

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::analysis::preheader::ensure_preheader;
 use surmise_ir::analysis::{ControlFlow, Dominators, LoopForest};
-use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
+use surmise_ir::entity::{Block, FrameStateId, Inst, UnitId, Value};
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::guard::GuardReason;
 use surmise_ir::opcode::Opcode;
@@ -174,6 +174,11 @@ pub fn deoptimize(reason: GuardReason, state: FrameStateId) -> InstData {
     let mut data = InstData::new(Opcode::Deoptimize, &[], Immediate::Reason(reason));
     data.state = Some(state);
     data
+}
+
+/// The unit whose frame is on top in a state: the one whose log a guess there comes from.
+pub fn unit_at(function: &Function, state: FrameStateId) -> UnitId {
+    function.frames[function.states[state].frame].unit
 }
 
 /// A copy of a state, with its values mapped.

@@ -5,7 +5,8 @@
 //! * loads of places that the loop does not write, once everything that proves them is outside;
 //! * guards that every round reaches before anything else can happen to them, with operands defined outside. A hoisted guard
 //!   leaves with the state of the loop's entry: the state of the header's poll, with the values that the preheader passes. It
-//!   may fail where the loop would have been left before the guard; that costs a deoptimization, and is never wrong.
+//!   may fail where the loop would have been left before the guard; that costs a deoptimization, and is never wrong. A guess about
+//!   an inlined unit stays where a frame of that unit is on top: what fails is looked for in the log of the unit that is left.
 //!
 //! Calls, stores and everything that reads the window stay.
 
@@ -137,6 +138,9 @@ fn prepare(function: &mut Function, candidate: &mut Candidate, header: Block, in
     }
     let Some(state) = candidate.entry_state else { return false };
     let own = function.insts[inst].state.expect("a guard has a state");
+    if edit::unit_at(function, own) != edit::unit_at(function, state) {
+        return false;
+    }
     let pc = function.states[own].resume.pc;
     function.insts[inst].site.get_or_insert(pc);
     function.insts[inst].state = Some(state);

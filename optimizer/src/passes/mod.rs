@@ -15,7 +15,8 @@ pub mod peel;
 pub mod specialize;
 pub mod unbox_params;
 
-use crate::profile::UnitProfile;
+use crate::profile::{Map, UnitProfile};
+use surmise_ir::entity::{FrameStateId, UnitId};
 use surmise_ir::function::Function;
 use surmise_ir::language::Language;
 
@@ -49,8 +50,18 @@ pub struct Environment<'a> {
     pub language: &'a Language,
     /// What the log saw of the unit.
     pub profile: &'a UnitProfile,
+    /// What it saw of other units whose code is in the function.
+    pub inlined: &'a Map<UnitId, UnitProfile>,
     /// Steps left.
     pub fuel: &'a mut Fuel,
+}
+
+impl<'a> Environment<'a> {
+    /// What the log saw of the unit whose frame is on top in a state, if anything.
+    pub fn profile_at(&self, function: &Function, state: FrameStateId) -> Option<&'a UnitProfile> {
+        let unit = function.frames[function.states[state].frame].unit;
+        if unit == function.unit { Some(self.profile) } else { self.inlined.get(&unit) }
+    }
 }
 
 /// A pass.

@@ -12,7 +12,7 @@ use super::copy_loop::{BackEdges, copy_loop};
 use super::unbox_params::header_state;
 use surmise_ir::analysis::bit_set::BitSet;
 use surmise_ir::analysis::{ControlFlow, Dominators, LoopForest};
-use surmise_ir::entity::{Block, Value};
+use surmise_ir::entity::{Block, FrameStateId, Inst, Value};
 use surmise_ir::function::{Entry, Function, Immediate, ValueDef};
 use surmise_ir::opcode::Opcode;
 
@@ -64,13 +64,14 @@ fn first_round_differs(
     entering: &[Block],
 ) -> bool {
     let Some(state) = header_state(function, header) else { return false };
+    let Some(profile) = environment.profile_at(function, state) else { return false };
     let pc = function.states[state].resume.pc;
     function.states[state].registers.iter().any(|&(register, value)| {
         let ValueDef::Param(block, position) = function.values[value].def else { return false };
         if block != header {
             return false;
         }
-        let Some(later) = environment.profile.register_kind(pc, register) else { return false };
+        let Some(later) = profile.register_kind(pc, register) else { return false };
         environment.language.kinds[later].payload.is_some()
             && entering.iter().any(|&from| {
                 passed(function, from, header, position as usize)
@@ -104,10 +105,16 @@ fn separate_loop_entry(function: &mut Function, environment: &mut Environment<'_
     else {
         return;
     };
+    // Polls of inlined frames are those of their entries, too.
+    let is_own_poll = |inst: Inst| {
+        let data = &function.insts[inst];
+        let own = |state: FrameStateId| function.states[state].parent.is_none();
+        data.opcode == Opcode::Poll && data.state.is_some_and(own)
+    };
     let is_lost_header = |block: Block| {
         block != info.header
             && forest.headed_by(block).is_none()
-            && function.blocks[block].insts.iter().any(|&inst| function.insts[inst].opcode == Opcode::Poll)
+            && function.blocks[block].insts.iter().any(|&inst| is_own_poll(inst))
     };
     let mut whole: BitSet<Block> = BitSet::new();
     for &block in &info.blocks {

@@ -15,6 +15,7 @@
 //!   has no other effect (an error, a metamethod).
 //! * A site that the log never saw, in a unit that it saw well, becomes `deoptimize`.
 //! * Calls of closures go through the unit's entry cell; calls of known natives become the intrinsic's case.
+//! * Where code of another unit was spliced in, its log counts: what was seen at its sites, and what of it is no longer guessed.
 //! * A case may rest on an assumption that a word of its fact names. The function says so in its entry block (`assume`), and the
 //!   case's instructions name that as their proof. What was seen under an assumption that has broken is not looked at any more.
 
@@ -24,8 +25,9 @@ use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
+use std::borrow::Cow;
 use surmise_ir::analysis::{BitSet, ControlFlow, Dominators};
-use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
+use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, UnitId, Value};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::{BlockCall, Entry, Function, Immediate, InstData, ValueDef, Wanted};
 use surmise_ir::guard::GuardReason;
@@ -39,24 +41,54 @@ const BEHAVIOURS_PER_SITE: usize = 4;
 
 /// Runs the pass.
 pub fn run(function: &mut Function, environment: &mut Environment<'_>) {
-    let profile = environment.profile.without_broken(environment.language);
-    walk(function, environment.language, &profile, environment.fuel);
+    let language = environment.language;
+    let profiles = Profiles::new(function, environment, |profile| profile.without_broken(language));
+    walk(function, language, &profiles, environment.fuel);
 }
 
 /// Operations that were left get the cases that are proved by now: nothing more is guessed.
 pub fn settle(function: &mut Function, environment: &mut Environment<'_>) {
-    let failed = environment.profile.failed.clone();
-    let profile = UnitProfile { failed, ..UnitProfile::default() };
-    walk(function, environment.language, &profile, environment.fuel);
+    let failed = |profile: &UnitProfile| {
+        Cow::Owned(UnitProfile { failed: profile.failed.clone(), ..UnitProfile::default() })
+    };
+    let profiles = Profiles::new(function, environment, failed);
+    walk(function, environment.language, &profiles, environment.fuel);
 }
 
-fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fuel: &mut super::Fuel) {
+/// What is known of the units whose code is in the function.
+struct Profiles<'a> {
+    units: FxHashMap<UnitId, Cow<'a, UnitProfile>>,
+    /// Of a unit of which nothing is known.
+    nothing: UnitProfile,
+}
+
+impl<'a> Profiles<'a> {
+    fn new(
+        function: &Function,
+        environment: &Environment<'a>,
+        view: impl Fn(&'a UnitProfile) -> Cow<'a, UnitProfile>,
+    ) -> Profiles<'a> {
+        let inlined = environment.inlined.iter().map(|(&unit, profile)| (unit, profile));
+        let all = inlined.chain([(function.unit, environment.profile)]);
+        let units = all.map(|(unit, profile)| (unit, view(profile))).collect();
+        Profiles { units, nothing: UnitProfile::default() }
+    }
+    fn of(&self, unit: UnitId) -> &UnitProfile {
+        self.units.get(&unit).map_or(&self.nothing, |profile| &**profile)
+    }
+}
+
+fn walk(function: &mut Function, language: &Language, profiles: &Profiles<'_>, fuel: &mut super::Fuel) {
     let flow = ControlFlow::new(function);
     let dominators = Dominators::new(&flow);
     let entry = function.entry_block();
+    let unit = function.unit;
     let mut walk = Walk {
         language,
-        profile,
+        profiles,
+        unit,
+        profile: profiles.of(unit),
+        well_seen: false,
         fuel,
         function,
         flow: &flow,
@@ -66,10 +98,8 @@ fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fue
         out: Vec::new(),
         current: entry,
         tails: FxHashMap::default(),
-        well_seen: false,
         assumptions: Vec::new(),
     };
-    walk.well_seen = walk.is_well_seen();
     // Explicit stack: functions may be deep in blocks.
     enum Step {
         Enter(Block),
@@ -93,7 +123,11 @@ fn walk(function: &mut Function, language: &Language, profile: &UnitProfile, fue
 
 struct Walk<'a, 'b> {
     language: &'a Language,
+    profiles: &'a Profiles<'a>,
+    /// The unit that the instruction at hand belongs to, and what is known of that.
+    unit: UnitId,
     profile: &'a UnitProfile,
+    well_seen: bool,
     fuel: &'b mut super::Fuel,
     function: &'b mut Function,
     flow: &'b ControlFlow,
@@ -109,7 +143,6 @@ struct Walk<'a, 'b> {
     current: Block,
     /// For blocks that were split: the block that has the terminator now.
     tails: FxHashMap<Block, Block>,
-    well_seen: bool,
     /// New assumptions, for the beginning of the entry block.
     assumptions: Vec<Inst>,
 }
@@ -162,9 +195,17 @@ fn known(renamed: &SecondaryMap<Value, PackedOption<Value>>, mut value: Value) -
 }
 
 impl<'a> Walk<'a, '_> {
+    /// Turns to an instruction of the unit whose frame is on top in a state.
+    fn turn_to(&mut self, state: FrameStateId) {
+        let frame = &self.function.frames[self.function.states[state].frame];
+        self.unit = frame.unit;
+        self.profile = self.profiles.of(frame.unit);
+        let entry = if frame.parent.is_some() { Entry::Call } else { self.function.entry };
+        self.well_seen = self.is_well_seen(entry);
+    }
     /// Whether the log saw enough of the unit, in the way in which it is entered, to believe that what it never saw is rare.
-    fn is_well_seen(&self) -> bool {
-        match self.function.entry {
+    fn is_well_seen(&self, entry: Entry) -> bool {
+        match entry {
             Entry::Call => self.profile.entered > 0,
             Entry::Loop(header) => self.profile.loops.get(&header).is_some_and(|&rounds| rounds > 0),
             Entry::Template => false,
@@ -265,6 +306,7 @@ impl<'a> Walk<'a, '_> {
     /// seen to be.
     fn poll(&mut self, inst: Inst, state: FrameStateId, block: Block) -> bool {
         self.out.push(inst);
+        self.turn_to(state);
         let resume = self.function.states[state].resume;
         if resume.when != When::Before || self.profile.is_refused(resume.pc, GuardReason::Argument) {
             return true;
@@ -732,10 +774,9 @@ impl<'a> Walk<'a, '_> {
         self.assumptions.push(inst);
         inst
     }
-    /// Notes that the function rests on a fact of its own unit's log.
+    /// Notes that the function rests on a fact of the unit's log.
     fn rest_on(&mut self, pc: Pc, variant: u8, words: SmallVec<[PremiseWord; 4]>) {
-        let unit = self.function.unit;
-        self.function.rest_on(Premise { unit, pc, variant, words });
+        self.function.rest_on(Premise { unit: self.unit, pc, variant, words });
     }
     fn emit_slot(&mut self, recipe: Recipe) -> Inst {
         let slot = self.function.slot(recipe);
@@ -762,9 +803,10 @@ impl<'a> Walk<'a, '_> {
         };
         let language = self.language;
         let operation = &language.operations[id];
+        let state = data.state.expect("an operation has a state");
+        self.turn_to(state);
         let profile = self.profile;
         let site = profile.site(pc);
-        let state = data.state.expect("an operation has a state");
         if !self.fuel.step() {
             self.out.push(inst);
             return true;
@@ -827,9 +869,10 @@ impl<'a> Walk<'a, '_> {
             unreachable!("the verifier checked the immediate")
         };
         let pc = info.site;
+        let state = data.state.expect("a call has a state");
+        self.turn_to(state);
         let profile = self.profile;
         let site = profile.site(pc);
-        let state = data.state.expect("a call has a state");
         let protocol = self.language.calls.as_ref();
         if self.is_never_reached(pc, site) {
             return self.deoptimize(state);

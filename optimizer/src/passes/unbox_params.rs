@@ -10,7 +10,7 @@ use super::edit::{self, Replacements};
 use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use surmise_ir::analysis::{ControlFlow, Dominators, LoopForest};
-use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, Value};
+use surmise_ir::entity::{Block, FrameStateId, Inst, KindId, Pc, UnitId, Value};
 use surmise_ir::frame_state::When;
 use surmise_ir::function::{Function, Immediate, InstData, ValueDef};
 use surmise_ir::guard::GuardReason;
@@ -206,14 +206,17 @@ fn guard_loop_entries(
     dominators: &Dominators,
     forest: &LoopForest,
 ) {
-    // What each parameter is guarded to be, if the guard stands in its block's dominance region: any such guard will do.
-    let mut guarded: FxHashMap<Value, (KindId, GuardReason, Option<Pc>)> = FxHashMap::default();
+    // What each parameter is guarded to be, if the guard stands in its block's dominance region: any such guard will do that is a
+    // guess about the same unit.
+    let mut guarded: FxHashMap<(Value, UnitId), (KindId, GuardReason, Option<Pc>)> = FxHashMap::default();
     for &block in &function.layout {
         for &inst in &function.blocks[block].insts {
             let data = &function.insts[inst];
             if let (Opcode::GuardKind, Immediate::KindReason(kind, reason)) = (data.opcode, data.immediate) {
-                let own = data.state.map(|state| function.states[state].resume.pc);
-                guarded.entry(data.args[0]).or_insert((kind, reason, data.site.or(own)));
+                let Some(state) = data.state else { continue };
+                let site = data.site.unwrap_or(function.states[state].resume.pc);
+                let guess = (data.args[0], edit::unit_at(function, state));
+                guarded.entry(guess).or_insert((kind, reason, Some(site)));
             }
         }
     }
@@ -225,7 +228,8 @@ fn guard_loop_entries(
             flow.predecessors(header).iter().copied().partition(|&from| dominators.dominates(header, from));
         let Some(state) = header_state(function, header) else { continue };
         for param in function.blocks[header].params.clone() {
-            let Some(&(kind, reason, site)) = guarded.get(&param) else { continue };
+            let guess = (param, edit::unit_at(function, state));
+            let Some(&(kind, reason, site)) = guarded.get(&guess) else { continue };
             let ValueDef::Param(_, position) = function.values[param].def else { continue };
             let is_kind = |function: &Function, value: Value| {
                 function

@@ -42,6 +42,7 @@ impl Plug {
         foreseen: bool,
         host: &mut dyn PlugHost,
     ) {
+        self.tell_inlined(unit);
         let record = self.record(unit);
         let knowledge = record.knowledge();
         record.preloaded.extend(entries.iter().map(|&entry| (entry, Asked::Once { is_last, foreseen })));
@@ -80,13 +81,17 @@ impl Plug {
 
     /// Logs facts that were not seen yet, as far as the host can tell all of them. Returns whether it could.
     fn foresee(&mut self, unit: UnitIndex, missing: &[Missing], host: &mut dyn PlugHost) -> bool {
-        let facts: Option<Vec<Words>> = missing
+        let own = self.units[&unit].id;
+        let facts: Option<Vec<(UnitIndex, Words)>> = missing
             .iter()
-            .map(|missing| host.foresee(unit, missing.pc, missing.variant, &missing.known))
+            .map(|missing| {
+                let of = if missing.unit == own { unit } else { *self.by_id.get(&missing.unit)?.first()? };
+                Some((of, host.foresee(of, missing.pc, missing.variant, &missing.known)?))
+            })
             .collect();
         let Some(facts) = facts else { return false };
-        for (missing, words) in missing.iter().zip(facts) {
-            self.log.fact(unit, missing.pc.0, missing.variant, &words);
+        for (missing, (of, words)) in missing.iter().zip(facts) {
+            self.log.fact(of, missing.pc.0, missing.variant, &words);
         }
         self.client.flush(&mut self.log);
         true

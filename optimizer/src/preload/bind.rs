@@ -24,6 +24,8 @@ const TRIALS: u32 = 20_000;
 /// A fact that a candidate rests on and that was not seen here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
+    /// The unit: the candidate's own, or one that is inlined into it.
+    pub unit: UnitId,
     /// The site.
     pub pc: Pc,
     /// The fact's variant.
@@ -244,7 +246,7 @@ impl Search<'_> {
             PremiseWord::Assumption(_) => None,
         };
         let known = premise.words.iter().map(word).collect();
-        Missing { pc: premise.pc, variant: premise.variant, known }
+        Missing { unit: premise.unit, pc: premise.pc, variant: premise.variant, known }
     }
     /// Takes a fact for a premise, if that goes with what was taken before.
     fn join(&mut self, premise: &Premise, fact: &[PremiseWord], added: &mut Vec<Recipe>) -> bool {

@@ -70,7 +70,11 @@ pub fn emit(recording: &Recording, world: &World, done: &(dyn Fn() + Sync)) -> E
     let plan = replay::plan(recording, &world.config);
     let jobs = plan.jobs.into_iter().filter(|job| wanted.contains(&job.serial));
     // A premise that is rarely seen would have to be waited for.
-    let jobs: Vec<Job> = jobs.map(|job| Job { profile: job.profile.without_rare_facts(), ..job }).collect();
+    let rare = |job: Job| {
+        let inlined = job.inlined.iter().map(|(&unit, profile)| (unit, profile.without_rare_facts()));
+        Job { profile: job.profile.without_rare_facts(), inlined: inlined.collect(), ..job }
+    };
+    let jobs: Vec<Job> = jobs.map(rare).collect();
     let asked = Asked { story: false, trail: true };
     for replayed in replay::compile_all(&recording.header, world, jobs, asked, done) {
         let (job, compiled) = (replayed.job, replayed.compiled);

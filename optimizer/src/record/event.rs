@@ -52,6 +52,15 @@ pub struct Lifted {
     pub function: Result<Function, String>,
 }
 
+/// What a unit is lifted to has code of other units in it, from now on. Such as have none are not mentioned.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Inlined {
+    /// The unit.
+    pub unit: UnitIndex,
+    /// The others, of the same isolate.
+    pub units: Vec<UnitIndex>,
+}
+
 /// A request for a candidate, and what was decided.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Request {
@@ -207,6 +216,8 @@ pub enum Event {
     Unit(Unit),
     /// A unit was lifted.
     Lifted(Box<Lifted>),
+    /// A unit inlines others.
+    Inlined(Inlined),
     /// A batch of the type log was read.
     Log(Columns),
     /// A candidate was asked for.
@@ -248,6 +259,7 @@ pub const KINDS: &[&str] = &[
     "~arguments",
     "preloaded",
     "learnt",
+    "inlined",
 ];
 
 impl Event {
@@ -268,6 +280,7 @@ impl Event {
             Event::Arguments(_) => 11,
             Event::Preloaded(_) => 12,
             Event::Learnt(_) => 13,
+            Event::Inlined(_) => 14,
         }
     }
     /// Its bytes.
@@ -288,6 +301,7 @@ impl Event {
             Event::Arguments(content) => encode(content),
             Event::Preloaded(content) => encode(content),
             Event::Learnt(content) => encode(content),
+            Event::Inlined(content) => encode(content),
         }
     }
     /// The event of a kind's name and bytes; `None` for names that are unknown here.
@@ -308,6 +322,7 @@ impl Event {
             "~arguments" => decode(bytes).map(Event::Arguments),
             "preloaded" => decode(bytes).map(Event::Preloaded),
             "learnt" => decode(bytes).map(|content| Event::Learnt(Box::new(content))),
+            "inlined" => decode(bytes).map(Event::Inlined),
             _ => return None,
         })
     }

@@ -127,6 +127,13 @@ impl Recording {
                         return wrong("lifted", "the entry was lifted already");
                     }
                 }
+                Event::Inlined(event::Inlined { unit, units }) => {
+                    let id = |unit: UnitIndex| Some((recording.units.get(&unit)?.id, unit));
+                    match units.into_iter().map(id).collect() {
+                        Some(inlined) => recording.steps.push(Step::Inlined(unit, inlined)),
+                        None => return wrong("inlined", "there is no unit of this number"),
+                    }
+                }
                 Event::Log(columns) => recording.steps.push(Step::Log(columns)),
                 Event::Request(request) => recording.steps.push(Step::Request(request)),
                 Event::Failed(guess) => recording.steps.push(Step::Failed(guess)),

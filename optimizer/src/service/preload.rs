@@ -85,8 +85,8 @@ impl Worker {
         let Some(unit) = self.units.get(&index).cloned() else { return };
         for entry in entries {
             let Some(candidate) = self.preloaded.candidate(unit.id(), entry).cloned() else { continue };
-            let profile = self.planner.profile();
-            let of_unit = |id| if id == unit.id() { profile.unit(index) } else { None };
+            let planner = &self.planner;
+            let of_unit = |id| if id == unit.id() { planner.known(index) } else { planner.seen(index, id) };
             let bound = preload::bind(&candidate, &*unit, &self.shared.language, of_unit);
             let mut serial = u64::MAX;
             let result = match bound {

@@ -14,11 +14,15 @@
 //!   jumped @6
 //!   failed @3 kind
 //! }
+//! profile unit:00000000000000ab {  (of a unit whose code is inlined)
+//!   entered 5
+//! }
 //! run int 5, cell nil              (values for the first registers, see `given`)
 //! run int 5 | every 3              (every third guard fails)
 //! run int 5 | invalidate 2         (the candidate is invalid after the second call or poll)
 //! run int 5 | room 4               (the guest stack has room for so many registers)
 //! function "f" call registers 3 { ... }
+//! function "g" call registers 2 { ... }     (if there are more: each is spliced into all guest calls of the one before it)
 //! ==>
 //! function "f" ...                 (written by the bless command, as all that follows)
 //! run int 5, cell nil
@@ -37,13 +41,16 @@ mod runs;
 
 use runs::Run;
 use std::path::Path;
+use surmise::ir::entity::{Inst, UnitId};
 use surmise::ir::function::Function;
 use surmise::ir::language::Language;
+use surmise::ir::opcode::Opcode;
+use surmise::ir::splice::splice;
 use surmise::ir::text;
 use surmise::ir::verifier::{Stage, verify, violations_text};
 use surmise::lower::{LowerSettings, Target, lower};
 use surmise::passes::{Environment, Fuel, PASSES, PIPELINE, pass};
-use surmise::profile::UnitProfile;
+use surmise::profile::{Map, UnitProfile};
 use surmise::profile_text::read_event;
 
 /// The languages that filetests are written in.
@@ -82,6 +89,7 @@ pub struct Filetest<'l> {
     head: String,
     passes: Vec<String>,
     profile: UnitProfile,
+    inlined: Map<UnitId, UnitProfile>,
     runs: Vec<Run>,
     function: String,
     /// What the file says comes out.
@@ -102,24 +110,35 @@ impl<'l> Filetest<'l> {
         let (head, function) = input.split_at(start);
         let mut passes = Vec::new();
         let mut profile = UnitProfile::default();
+        let mut inlined: Map<UnitId, UnitProfile> = Map::default();
         let mut runs = Vec::new();
         let mut language = &languages.lua;
-        let mut in_profile = false;
+        // Of the function's own unit, or of another one.
+        let mut in_profile = None;
         for (number, line) in head.lines().enumerate() {
             let line = line.trim();
             let wrong = |what: &str| FiletestError(format!("line {}: {what}: `{line}`", number + 1));
             match line {
                 "" => {}
-                "profile {" => in_profile = true,
-                "}" if in_profile => in_profile = false,
+                "profile {" => in_profile = Some(None),
+                "}" if in_profile.is_some() => in_profile = None,
                 _ if line.starts_with("//") => {}
-                _ if in_profile => {
-                    read_event(&mut profile, line, language).ok_or_else(|| wrong("no event of a profile"))?
+                _ if let Some(unit) = in_profile => {
+                    let profile = match unit {
+                        None => &mut profile,
+                        Some(unit) => inlined.entry(unit).or_default(),
+                    };
+                    read_event(profile, line, language).ok_or_else(|| wrong("no event of a profile"))?
                 }
                 "language mini" => language = &languages.mini,
                 "run" => runs.push(Run::parse("").map_err(|error| wrong(&error))?),
                 _ => match line.split_once(' ') {
                     Some(("run", run)) => runs.push(Run::parse(run).map_err(|error| wrong(&error))?),
+                    Some(("profile", unit)) => {
+                        let number = unit.strip_prefix("unit:").and_then(|unit| unit.strip_suffix(" {"));
+                        let number = number.and_then(|number| u64::from_str_radix(number, 16).ok());
+                        in_profile = Some(Some(UnitId(number.ok_or_else(|| wrong("no unit"))?)));
+                    }
                     Some(("test", list)) => {
                         passes.extend(list.split(',').map(|name| name.trim().to_owned()));
                     }
@@ -143,6 +162,7 @@ impl<'l> Filetest<'l> {
             head: head.to_owned(),
             passes,
             profile,
+            inlined,
             runs,
             function: function.to_owned(),
             expected: expected.to_owned(),
@@ -154,7 +174,30 @@ impl<'l> Filetest<'l> {
     /// # Errors
     /// Why it can't be read.
     pub fn function(&self) -> Result<Function, FiletestError> {
-        text::parse_function(&self.function, self.language).map_err(|error| FiletestError(error.to_string()))
+        let functions = text::parse_functions(&self.function, self.language);
+        let mut functions = functions.map_err(|error| FiletestError(error.to_string()))?;
+        let mut function = functions.pop().ok_or_else(|| FiletestError("there is no function".to_owned()))?;
+        while let Some(mut caller) = functions.pop() {
+            check_rules(&function, self.language, "as written")?;
+            check_rules(&caller, self.language, "as written")?;
+            let all = caller.layout.iter().flat_map(|&block| caller.blocks[block].insts.clone());
+            let calls: Vec<Inst> =
+                all.filter(|&inst| caller.insts[inst].opcode == Opcode::CallGuest).collect();
+            for call in calls {
+                splice(&mut caller, call, &function, self.language)
+                    .map_err(|error| FiletestError(format!("{call}: {error}")))?;
+            }
+            let compacted = caller.compacted();
+            let printed = text::print_function(&compacted, self.language);
+            match text::parse_function(&printed, self.language) {
+                Ok(parsed) if parsed == compacted => function = caller,
+                Ok(_) => {
+                    return Err(FiletestError(format!("what was spliced is read otherwise:\n{printed}")));
+                }
+                Err(error) => return Err(FiletestError(format!("what was spliced: {error}\n{printed}"))),
+            }
+        }
+        Ok(function)
     }
 
     /// The function after the passes, with the verifier after each.
@@ -164,7 +207,8 @@ impl<'l> Filetest<'l> {
         check_rules(&function, language, "as written")?;
         let mut fuel = Fuel::new(None);
         for name in &self.passes {
-            let mut environment = Environment { language, profile: &self.profile, fuel: &mut fuel };
+            let mut environment =
+                Environment { language, profile: &self.profile, inlined: &self.inlined, fuel: &mut fuel };
             (pass(name).run)(&mut function, &mut environment);
             check_rules(&function, language, &format!("after {name}"))?;
         }
