@@ -7,6 +7,7 @@ pub mod damage;
 pub mod differential;
 pub mod driver;
 pub mod filetest;
+pub mod inlined;
 pub mod mutate;
 pub mod native;
 pub mod random;

@@ -207,7 +207,11 @@ fn run_tally(source: &str, plugged: Option<(Way, &Desk)>) -> String {
     if let Some((way, desk)) = plugged {
         let here = 0u8;
         machine
-            .connect(way.config(), &raw const here as usize - (128 << 20))
+            .connect(
+                way.config(),
+                surmise_tally::lifter::units(&program),
+                &raw const here as usize - (128 << 20),
+            )
             .expect("Surmise can be plugged in");
         let isolate = machine.surmise.as_ref().expect("it was plugged in just now").plug.isolate().clone();
         seat = Some(desk.add(&isolate));

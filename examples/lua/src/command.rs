@@ -26,8 +26,8 @@ use crate::heap::HeapSettings;
 use crate::lib::base::read_source;
 use crate::object::LuaString;
 use crate::state::{Call, State, Throw};
-use crate::surmise::start_service;
 use crate::surmise::statistics::Form;
+use crate::surmise::{UnitMaker, start_service};
 use crate::table;
 use crate::value::{Tag, Value};
 
@@ -62,6 +62,11 @@ const NATIVE_RESERVE: usize = 256 << 20;
 
 /// Runs the command with the process's arguments and environment.
 pub fn main() -> ExitCode {
+    main_with(None)
+}
+
+/// The same, with units that are made in another way.
+pub fn main_with(unit_maker: Option<UnitMaker>) -> ExitCode {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let options = match parse(words) {
         Ok(options) => options,
@@ -71,7 +76,8 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error.to_string()),
     };
-    let runner = std::thread::Builder::new().stack_size(NATIVE_STACK).spawn(move || run(&options, config));
+    let runner =
+        std::thread::Builder::new().stack_size(NATIVE_STACK).spawn(move || run(&options, config, unit_maker));
     match runner {
         Ok(handle) => ExitCode::from(handle.join().unwrap_or(1)),
         Err(error) => refuse(&format!("cannot start: {error}")),
@@ -125,7 +131,7 @@ fn parse(words: Vec<String>) -> Result<Options, String> {
     Ok(options)
 }
 
-fn run(options: &Options, config: Config) -> u8 {
+fn run(options: &Options, config: Config, unit_maker: Option<UnitMaker>) -> u8 {
     let start = std::time::Instant::now();
     let mut settings = HeapSettings::default();
     if let Some(bytes) = config.nursery {
@@ -139,6 +145,9 @@ fn run(options: &Options, config: Config) -> u8 {
         if let Err(error) = plugged {
             eprintln!("lua: {error}");
             return 2;
+        }
+        if let Some(connection) = &mut state.surmise {
+            connection.unit_maker = unit_maker;
         }
     }
     state.libraries.ignores_environment = options.ignores_environment;

@@ -88,6 +88,10 @@ impl State {
             self.interpret_only();
         }
         let prototype = self.make_prototype(function, &Rc::from(chunk_name), &mut FxHashMap::default());
+        if let Some(connection) = &mut self.surmise {
+            // SAFETY: a prototype of this state.
+            unsafe { connection.register_chunk(prototype) };
+        }
         // SAFETY: the prototype was just made; nothing collects before the closure is complete.
         unsafe {
             let infos = &(*prototype).upvalues;

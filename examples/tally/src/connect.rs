@@ -1,7 +1,6 @@
 //! Plugging in: a service, an isolate, a runloop and a plug for a machine.
 
 use crate::language::{externs, language};
-use crate::lifter::Unit;
 use crate::machine::Machine;
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -29,8 +28,14 @@ pub struct Connection {
 }
 
 impl Machine {
-    /// Plugs Surmise in. Compiled code leaves the native stack alone below `native_limit`.
-    pub fn connect(&mut self, config: Config, native_limit: usize) -> Result<(), String> {
+    /// Plugs Surmise in, which lifts the machine's functions from these units. Compiled code leaves the native stack alone below
+    /// `native_limit`.
+    pub fn connect(
+        &mut self,
+        config: Config,
+        units: Vec<Arc<dyn UnitSource>>,
+        native_limit: usize,
+    ) -> Result<(), String> {
         let text = |error: &dyn Display| error.to_string();
         let language = language().map_err(|error| format!("tally.sir: {error}"))?;
         let service = Service::start(Arc::new(language), Arc::new(config)).map_err(|error| text(&error))?;
@@ -45,17 +50,16 @@ impl Machine {
             self.texts.limit = bytes;
         }
         let mut plug = Plug::new(service.connect(), isolate);
-        let mut units = HashMap::new();
-        for function in self.functions.iter() {
-            let unit = Arc::new(Unit::new(function.code.clone()));
-            units.insert(unit.id(), function.code.number);
+        let mut numbers = HashMap::new();
+        for (function, unit) in self.functions.iter().zip(units) {
+            numbers.insert(unit.id(), function.code.number);
             // SAFETY: functions never move and outlive the connection.
             let (index, counter) =
                 unsafe { plug.register(unit, NonNull::from(&function.plugged.entry), false) };
             assert_eq!(index.0 as usize, function.code.number, "units are numbered as they are registered");
             function.plugged.counter.set(counter);
         }
-        self.surmise = Some(Connection { plug, guard, units, service });
+        self.surmise = Some(Connection { plug, guard, units: numbers, service });
         Ok(())
     }
 

@@ -71,7 +71,7 @@ impl Machine {
     pub fn stress_point(&mut self) {
         let Some(connection) = &mut self.surmise else { return };
         if connection.plug.is_stressed() {
-            // SAFETY: as above; `tally_call`, polls and calls of functions without code are all that get here.
+            // SAFETY: as above; `tally_call`, polls, the interpreter and what it calls are all that get here.
             unsafe { connection.plug.safepoint(&mut Functions(&self.functions)) };
         }
     }
@@ -97,6 +97,7 @@ impl Machine {
         counter.set(counter.get().wrapping_sub(1));
         if self.surmise.as_ref()?.guard.is_polled() {
             self.serve();
+            self.stress_point();
         }
         let connection = self.surmise.as_mut()?;
         let mut functions = Functions(&self.functions);

@@ -3,7 +3,7 @@
 //! It says what each instruction does to registers; the builder makes SSA form and frame states of that. Here is no guess and no
 //! kind of operand: those come from the log, later, when the optimizer chooses among the cases of `tally.sir`.
 
-use crate::program::{Code, Op};
+use crate::program::{Code, Op, Program};
 use std::sync::Arc;
 use surmise::ir::analysis::registers::{Bytecode, LiveRegisters, RegisterSink};
 use surmise::ir::builder::FunctionBuilder;
@@ -30,6 +30,12 @@ impl Unit {
         let live = LiveRegisters::new(&*code);
         Unit { code, id, live }
     }
+}
+
+/// The units of a program's functions.
+pub fn units(program: &Program) -> Vec<Arc<dyn UnitSource>> {
+    let unit = |code: &Arc<Code>| -> Arc<dyn UnitSource> { Arc::new(Unit::new(code.clone())) };
+    program.functions.iter().map(unit).collect()
 }
 
 impl Bytecode for Code {

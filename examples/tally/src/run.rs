@@ -1,12 +1,15 @@
 //! Running a program on a native stack of its own.
 
 use crate::assemble::Error;
+use crate::lifter::units;
 use crate::machine::Machine;
 use crate::program::Program;
 use std::io::Write;
+use std::sync::Arc;
 use surmise::config::Config;
 use surmise::plug::PlugTotals;
 use surmise::service::Totals;
+use surmise::unit::UnitSource;
 
 /// Room for compiled frames: deeper than the machine's stack of values allows.
 const NATIVE_STACK: usize = 256 << 20;
@@ -30,13 +33,23 @@ pub fn run(
     config: Option<Config>,
     output: Box<dyn Write + Send>,
 ) -> (Result<(), Error>, Option<Statistics>) {
+    run_as(program, units(program), config, output)
+}
+
+/// The same, with other units of its functions: such as are lifted in another way.
+pub fn run_as(
+    program: &Program,
+    units: Vec<Arc<dyn UnitSource>>,
+    config: Option<Config>,
+    output: Box<dyn Write + Send>,
+) -> (Result<(), Error>, Option<Statistics>) {
     let program = program.clone();
     let work = move || {
         let mut machine = Machine::new(&program, output);
         if let Some(config) = config {
             let here = 0u8;
             let limit = (&raw const here) as usize - NATIVE_STACK + NATIVE_RESERVE;
-            if let Err(error) = machine.connect(config, limit) {
+            if let Err(error) = machine.connect(config, units, limit) {
                 eprintln!("tally: runs without Surmise: {error}");
             }
         }

@@ -26,6 +26,7 @@ use surmise::ir::entity::UnitId;
 use surmise::log::UnitIndex;
 use surmise::plug::Plug;
 use surmise::service::Service;
+use surmise::unit::UnitSource;
 
 use crate::bytecode::Prototype;
 use crate::lib::coroutine::{INTRINSIC_RESUME, INTRINSIC_YIELD};
@@ -84,7 +85,21 @@ pub struct Connection {
     pub is_paused: bool,
     /// The service, when this state has one of its own.
     pub service: Option<Service>,
+    /// What makes the units of chunks that are loaded from now on, if they are not the functions' snapshots.
+    pub unit_maker: Option<UnitMaker>,
 }
+
+/// A function of a chunk.
+pub struct ChunkFunction {
+    /// The optimizer's copy.
+    pub snapshot: Arc<Snapshot>,
+    /// The functions inside it, by their numbers in the chunk.
+    pub children: Vec<usize>,
+}
+
+/// Makes the units of a chunk's functions: for tests, which lift them in other ways. The chunk's own function comes first, each before
+/// those inside it. A unit has the snapshot's id, and lifts to what does the same.
+pub type UnitMaker = fn(&[ChunkFunction]) -> Vec<Arc<dyn UnitSource>>;
 
 /// Why Surmise can't be plugged in.
 #[derive(Debug)]
@@ -134,6 +149,7 @@ impl State {
             copies: FxHashMap::default(),
             is_paused: false,
             service: Some(service),
+            unit_maker: None,
         }));
         for index in 0..self.prototypes.len() {
             let prototype: *mut Prototype = &mut *self.prototypes[index];
@@ -189,27 +205,70 @@ impl Connection {
         // SAFETY: prototypes live as long as the state, and their entry cells stay where they are.
         unsafe {
             if (*prototype).unit.index == UNKNOWN {
-                let mut snapshot = snapshot(&*prototype);
-                // Equal functions in one place, as chunks that are loaded again and again have them, are told apart by their number.
-                let copies = self.copies.entry(snapshot.id).or_default();
-                if *copies > 0 {
-                    snapshot.id = UnitId(fnv(snapshot.id.0, &copies.to_le_bytes()));
-                }
-                *copies += 1;
-                let snapshot = Arc::new(snapshot);
-                let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
-                let (index, _) = self.plug.register(snapshot.clone(), cell, (*prototype).is_vararg);
-                debug_assert_eq!(
-                    self.snapshots.len(),
-                    index.0 as usize,
-                    "a service for each state numbers densely"
-                );
-                self.units.insert(snapshot.id, prototype);
-                self.snapshots.push(snapshot);
-                self.prototypes.push(prototype);
-                (*prototype).unit.index = index.0;
+                let snapshot = self.snapshot_of(prototype);
+                self.register(prototype, snapshot.clone(), snapshot);
             }
             UnitIndex((*prototype).unit.index)
+        }
+    }
+
+    /// The optimizer's copy of a prototype that is about to become a unit.
+    unsafe fn snapshot_of(&mut self, prototype: *mut Prototype) -> Arc<Snapshot> {
+        // SAFETY: the function's contract is that of `unit_of`.
+        let mut snapshot = snapshot(unsafe { &*prototype });
+        // Equal functions in one place, as chunks that are loaded again and again have them, are told apart by their number.
+        let copies = self.copies.entry(snapshot.id).or_default();
+        if *copies > 0 {
+            snapshot.id = UnitId(fnv(snapshot.id.0, &copies.to_le_bytes()));
+        }
+        *copies += 1;
+        Arc::new(snapshot)
+    }
+
+    /// Makes a prototype a unit.
+    ///
+    /// # Safety
+    /// As for [`Connection::unit_of`].
+    unsafe fn register(
+        &mut self,
+        prototype: *mut Prototype,
+        snapshot: Arc<Snapshot>,
+        unit: Arc<dyn UnitSource>,
+    ) {
+        // SAFETY: handed on.
+        unsafe {
+            let cell = std::ptr::NonNull::from(&(*prototype).unit.entry);
+            let (index, _) = self.plug.register(unit, cell, (*prototype).is_vararg);
+            debug_assert_eq!(
+                self.snapshots.len(),
+                index.0 as usize,
+                "a service for each state numbers densely"
+            );
+            self.units.insert(snapshot.id, prototype);
+            self.snapshots.push(snapshot);
+            self.prototypes.push(prototype);
+            (*prototype).unit.index = index.0;
+        }
+    }
+
+    /// Has the functions of a chunk become units at once, if somebody makes them in a way of his own.
+    ///
+    /// # Safety
+    /// As for [`Connection::unit_of`], for the chunk's own function, which was loaded just now.
+    pub unsafe fn register_chunk(&mut self, prototype: *mut Prototype) {
+        let Some(make) = self.unit_maker else { return };
+        let (mut prototypes, mut functions) = (vec![prototype], Vec::new());
+        while let Some(&prototype) = prototypes.get(functions.len()) {
+            // SAFETY: handed on; children live as long.
+            let (snapshot, children) = unsafe { (self.snapshot_of(prototype), &(*prototype).children) };
+            let first = prototypes.len();
+            prototypes.extend_from_slice(children);
+            functions.push(ChunkFunction { snapshot, children: (first..prototypes.len()).collect() });
+        }
+        let units = make(&functions);
+        for ((prototype, function), unit) in prototypes.into_iter().zip(functions).zip(units) {
+            // SAFETY: handed on.
+            unsafe { self.register(prototype, function.snapshot, unit) };
         }
     }
 }

@@ -41,6 +41,10 @@ struct SurmiseFigures {
     given_up: u64,
     rejected: Vec<(String, u64)>,
     deopts: Vec<(String, u64)>,
+    /// Inlined frames that were rebuilt where guards failed.
+    inlined_failed: u64,
+    /// Inlined frames that were rebuilt where candidates were invalidated.
+    inlined_invalidated: u64,
     compile_seconds: f64,
     lowering_seconds: f64,
     ir_instructions: usize,
@@ -115,6 +119,8 @@ impl State {
             given_up: plug.given_up,
             rejected: service.rejected.into_iter().collect(),
             deopts: deopts.map(|(name, count)| (name.to_owned(), count)).collect(),
+            inlined_failed: plug.inlined_failed,
+            inlined_invalidated: plug.inlined_invalidated,
             compile_seconds: service.nanoseconds as f64 / 1e9,
             lowering_seconds: service.lowering_nanoseconds as f64 / 1e9,
             ir_instructions: service.lifted,
@@ -171,6 +177,10 @@ fn table(report: &Report) -> String {
             row("guards failed", total.to_string());
             for (reason, count) in &figures.deopts {
                 row(&format!("  {reason}"), count.to_string());
+            }
+            if figures.inlined_failed + figures.inlined_invalidated > 0 {
+                row("inlined frames, guards failed", figures.inlined_failed.to_string());
+                row("inlined frames, invalidated", figures.inlined_invalidated.to_string());
             }
             row("machine code", format!("{} bytes", figures.code_bytes));
             let tables = &figures.deopt_tables;

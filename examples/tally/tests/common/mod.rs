@@ -47,11 +47,11 @@ pub fn modes() -> Vec<(&'static str, Config)> {
             "the same, and every 7th guard fails",
             Config { nursery: Some(256), deopt_every: Some(7), ..at_once() },
         ),
-        ("everything thrown away at every safepoint", Config { deopt_all_every: Some(1), ..at_once() }),
+        ("everything thrown away at every 50th safepoint", Config { deopt_all_every: Some(50), ..at_once() }),
         (
-            "the same at every 3rd by marks, every 7th guard fails, many collections",
+            "the same at every 33rd by marks, every 7th guard fails, many collections",
             Config {
-                deopt_all_every: Some(3),
+                deopt_all_every: Some(33),
                 redirection: Redirection::Mark,
                 deopt_every: Some(7),
                 nursery: Some(256),
@@ -69,10 +69,10 @@ pub fn modes() -> Vec<(&'static str, Config)> {
             Config { backend: Backend::Portable, nursery: Some(256), deopt_every: Some(7), ..at_once() },
         ),
         (
-            "portable, everything thrown away at every 2nd safepoint, every 5th guard fails",
+            "portable, everything thrown away at every 21st safepoint, every 5th guard fails",
             Config {
                 backend: Backend::Portable,
-                deopt_all_every: Some(2),
+                deopt_all_every: Some(21),
                 deopt_every: Some(5),
                 ..at_once()
             },
