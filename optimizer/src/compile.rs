@@ -267,6 +267,7 @@ impl<'a> Attempt<'a> {
             force_failures: self.config.deopt_every.is_some(),
             listing: self.story.is_some(),
             redirection: self.config.redirection,
+            without_landing_pads: false,
         };
         let start = Instant::now();
         let lowered = crate::lower::lower(function, self.language, &settings, target);

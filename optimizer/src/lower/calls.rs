@@ -140,7 +140,8 @@ impl Translator<'_> {
         let gives_float =
             call.landing.is_some_and(|(_, form)| form == ExitForm::Call(LandingResults::Extern(Type::F64)));
         let location = self.call_location(inst, gives_float);
-        let Some((state, form)) = call.landing else {
+        let landing = call.landing.filter(|_| !self.settings.without_landing_pads);
+        let Some((state, form)) = landing else {
             self.builder.set_srcloc(location);
             let inst_made = match call.callee {
                 Callee::Unit(address, signature) => {

@@ -84,6 +84,8 @@ pub struct LowerSettings {
     pub listing: bool,
     /// How a frame is kept from going on behind a call.
     pub redirection: Redirection,
+    /// For measurements of what landing pads cost: calls have none. A request that meets such a frame ends the process.
+    pub without_landing_pads: bool,
 }
 
 /// How deoptimization of everything keeps a frame from going on behind its call (see `surmise_deopt::deopt_all`).

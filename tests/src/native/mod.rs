@@ -186,6 +186,7 @@ impl Native {
             force_failures: settings.fail_every.is_some(),
             listing: false,
             redirection: settings.redirection,
+            without_landing_pads: false,
         };
         lower(function, &self.language, &settings, &self.target).map_err(|error| error.to_string())
     }
