@@ -214,9 +214,9 @@ struct Meeting {
 }
 
 /// What a call asks for, in the place of the slot.
-const RESUME: *mut u8 = 1 as *mut u8;
-const YIELD: *mut u8 = 2 as *mut u8;
-const NEITHER: *mut u8 = 3 as *mut u8;
+const RESUME: *mut u8 = std::ptr::without_provenance_mut(1);
+const YIELD: *mut u8 = std::ptr::without_provenance_mut(2);
+const NEITHER: *mut u8 = std::ptr::without_provenance_mut(3);
 
 struct TestHost;
 
