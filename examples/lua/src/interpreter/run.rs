@@ -19,7 +19,7 @@ use crate::interpreter::{
 };
 use crate::number;
 use crate::object::{Buffer, Header, Table};
-use crate::stack::{FRAME_NATIVE, FRAME_RELOADS, Frame};
+use crate::stack::{FRAME_NATIVE, FRAME_RELOADS, Frame, Runloop};
 use crate::state::{Call, FRAMES_CHANGED, State, Throw};
 use crate::surmise::enter::call_compiled;
 use crate::surmise::facts::log_instruction;
@@ -660,11 +660,13 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                     Op::GreaterEqualInt => compare_int!(>=),
 
                     Op::Call => {
+                        // A run loop stays on its native stack, which belongs to one line of execution.
+                        let runloop: *mut Runloop = &raw mut state.runloop.runloop;
                         let function = reg!(i.a);
                         let count = if i.b != 0 {
                             i.b as usize - 1
                         } else {
-                            state.runloop.open_top.offset_from(function) as usize - 1
+                            (*runloop).open_top.offset_from(function) as usize - 1
                         };
                         if (*function).tag == CLOSURE {
                             let callee = (*(*function).as_closure()).prototype;
@@ -674,20 +676,20 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                 slow!(call_compiled);
                                 continue;
                             }
-                            if !(*callee).is_vararg && end <= state.runloop.limit {
+                            if !(*callee).is_vararg && end <= (*runloop).limit {
                                 let mut given = count;
                                 while given < (*callee).parameter_count as usize {
                                     new_base.add(given).write(Value::NIL);
                                     given += 1;
                                 }
-                                let frame = state.runloop.frame;
+                                let frame = (*runloop).frame;
                                 (*frame).pc = pc;
                                 let frame = frame.add(1);
                                 (*frame).base = new_base;
                                 (*frame).prototype = callee;
                                 (*frame).flags = if LOG { FRAME_RELOADS } else { 0 };
                                 (*frame).shift = 0;
-                                state.runloop.frame = frame;
+                                (*runloop).frame = frame;
                                 prototype = callee;
                                 base = new_base;
                                 pc = (*callee).code.as_ptr();
@@ -697,13 +699,13 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                                     slow!(hook);
                                 }
                                 if LOG {
-                                    (*state.runloop.frame).pc = pc;
+                                    (*(*runloop).frame).pc = pc;
                                     continue 'frames;
                                 }
                                 continue;
                             }
                         } else if (*function).tag == NATIVE && !(LOG && state.runloop.hooks.is_on()) {
-                            let frame = state.runloop.frame;
+                            let frame = (*runloop).frame;
                             (*frame).pc = pc;
                             let inner = frame.add(1);
                             let arguments = function.add(1);
@@ -712,11 +714,11 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                             (*inner).flags = FRAME_NATIVE;
                             (*inner).shift = 0;
                             (*inner).top = arguments.add(count);
-                            state.runloop.frame = inner;
+                            (*runloop).frame = inner;
                             let entry = (*(*function).as_native()).entry;
                             match entry(state, Call { base: arguments, count: count as u32 }) {
                                 Ok(results) if results != FRAMES_CHANGED => {
-                                    state.runloop.frame = frame;
+                                    (*runloop).frame = frame;
                                     if i.c == 2 {
                                         if results == 0 {
                                             function.write(Value::NIL);
@@ -739,13 +741,14 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                     Op::TailCall => leave!(call::tail_call(state, pc, base)),
                     Op::Return => slow!(call::return_slow),
                     Op::ReturnNone => {
-                        let frame = state.runloop.frame;
+                        let runloop: *mut Runloop = &raw mut state.runloop.runloop;
+                        let frame = (*runloop).frame;
                         if (*frame).flags | (*frame).shift == 0 {
                             let caller = frame.sub(1);
                             let to = (*caller).pc;
                             // No result wanted: the usual case.
                             if (*to.sub(1)).op as u8 == Op::Call as u8 && (*to.sub(1)).c == 1 {
-                                state.runloop.frame = caller;
+                                (*runloop).frame = caller;
                                 if LOG {
                                     continue 'frames;
                                 }
@@ -759,14 +762,15 @@ unsafe fn run<const LOG: bool>(state: &mut State, entry: *mut Frame) -> Result<u
                         leave!(call::return_values(state, base, 0));
                     }
                     Op::ReturnOne => {
-                        let frame = state.runloop.frame;
+                        let runloop: *mut Runloop = &raw mut state.runloop.runloop;
+                        let frame = (*runloop).frame;
                         let value = reg!(i.a);
                         if (*frame).flags | (*frame).shift == 0 {
                             let caller = frame.sub(1);
                             let to = (*caller).pc;
                             if (to.sub(1) as *const u32).read() & CALL_MASK == CALL_FOR_ONE {
                                 copy(base.sub(1), value);
-                                state.runloop.frame = caller;
+                                (*runloop).frame = caller;
                                 if LOG {
                                     continue 'frames;
                                 }
