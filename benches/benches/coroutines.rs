@@ -1,9 +1,10 @@
 //! Coroutines of the Lua host, and what is never changed: loops that live on switching, and on calls of globals and methods, each in
-//! compiled code and in the interpreter. Times are for one round.
+//! compiled code and in the interpreter. Times are for one round. What two switches cost with nothing else is `raw_switch`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
 use surmise::config::Config;
+use surmise::deopt::stacks::{Coroutine, NativeStack, StackSize, switch};
 use surmise_lua::heap::HeapSettings;
 use surmise_lua::state::State;
 use surmise_lua::surmise::start_service;
@@ -72,7 +73,33 @@ fn measured(name: &str, source: &str, with_surmise: bool, criterion: &mut Criter
     });
 }
 
+/// Switches back as long as it runs.
+unsafe fn switch_back(data: *mut u8, _: *mut u8) {
+    // SAFETY: the coroutine is alive while it runs, and its link is the stack of who resumed it.
+    unsafe {
+        let (_, link) = Coroutine::park(data.cast());
+        loop {
+            switch(link, data);
+        }
+    }
+}
+
+/// There and back, by the link alone.
+fn raw_switch(criterion: &mut Criterion) {
+    let stack = NativeStack::map(StackSize { native: 64 << 10, room: 0 });
+    let mut coroutine = Box::new(Coroutine::new(stack.expect("there is memory for a stack")));
+    let this: *mut Coroutine = &raw mut *coroutine;
+    // SAFETY: the coroutine outlives its body, which holds nothing that has to be dropped; the link is its own.
+    unsafe {
+        let handle = Coroutine::start(this, switch_back, this.cast()).expect("it is idle");
+        let link = Coroutine::depart(this, handle).expect("it is suspended");
+        switch(link, this.cast());
+        criterion.bench_function("raw_switch", |bencher| bencher.iter(|| switch(link, this.cast())));
+    }
+}
+
 fn coroutines(criterion: &mut Criterion) {
+    raw_switch(criterion);
     for &(name, source) in LOOPS {
         for with_surmise in [true, false] {
             measured(name, source, with_surmise, criterion);
