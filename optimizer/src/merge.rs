@@ -398,11 +398,9 @@ fn add_profile(to: &mut UnitProfile, from: UnitProfile, words: &WordUses) {
         add_counts(to.registers.entry(register).or_default(), kinds, PartialEq::eq);
     }
     for (pc, site) in sites {
-        let SiteProfile { operands, results, facts, overflowed, has_rare, jumped, not_jumped, surprised } =
-            site;
+        let SiteProfile { operands, results, facts, overflowed, jumped, not_jumped, surprised } = site;
         let known = to.sites.entry(pc).or_default();
         known.overflowed |= overflowed;
-        known.has_rare |= has_rare;
         known.overflowed |= !add_counts(&mut known.operands, operands, PartialEq::eq);
         add_counts(&mut known.results, results, PartialEq::eq);
         known.overflowed |= !add_counts(&mut known.facts, facts, |a, b| name_the_same(words, a, b));

@@ -74,15 +74,33 @@ pub struct Decision {
     pub enter: Option<EntryPoint>,
 }
 
+/// What a host says of a fact that was not logged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Foreseen {
+    /// It holds now, as long as what it rests on: all its words.
+    Holds(Words),
+    /// It can't be: what the known words name is not like that.
+    Never,
+    /// It has to be waited for.
+    Unknown,
+}
+
 /// What the host does for the plug.
 pub trait PlugHost {
     /// Sets a unit's counter, and whether its runs are logged.
     fn arm(&mut self, unit: UnitIndex, counter: i32, logging: bool);
     /// What the log would say at a site of a unit's own bytecode, in a fact of this variant of which some words are known: for candidates
-    /// from files, which rest on facts of sites that are reached rarely. Only what is certain to be true now, and as long as what it
-    /// rests on: a host that can't tell says `None`, and such a candidate waits until the site is reached.
-    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Option<Words> {
+    /// from files, which rest on facts of sites that are reached rarely.
+    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Foreseen {
         let _ = (unit, pc, variant, known);
+        Foreseen::Unknown
+    }
+    /// A fact of this variant about things that no value of the guest is or ever will be, so that the guard of the case for it always
+    /// fails: for candidates from files, until the site is reached. The words that are known stay as they are; the others are of things
+    /// made for this, whole ones of their kind (a preloaded candidate may read their fields before the guard), other ones for each `number`. `None`
+    /// if that can't be: where a known word alone lets the guard pass, or the case has no guard.
+    fn stand_in(&mut self, variant: u8, known: &[Option<u32>], number: usize) -> Option<Words> {
+        let _ = (variant, known, number);
         None
     }
     /// What a spesh slot of this recipe holds here; `None` when there is no such thing any more.
@@ -144,6 +162,8 @@ struct UnitRecord {
     looks: u32,
     /// Entries for which there are candidates in a file, as long as they may still fit, and how far the asking has come.
     preloaded: Map<Entry, Asked>,
+    /// How often it was asked whether stand-ins can be replaced.
+    replacements: u32,
     /// Its counter ran out the first time: see [`Plug::first_counter`].
     was_counted: bool,
     /// The units that it inlines, and of how many of them the service knows.
@@ -236,8 +256,8 @@ struct Observer {
 struct Origin {
     /// Its number in the order of planning.
     serial: u64,
-    /// It comes from a file.
-    preloaded: bool,
+    /// It comes from a file; so many of its premises have stand-ins.
+    preloaded: Option<u32>,
 }
 
 impl Observer {
@@ -250,7 +270,7 @@ impl Observer {
     /// How often one of a candidate's guesses may fail before the candidate is thrown away.
     fn failures_before_retirement(&self, candidate: CandidateId) -> u32 {
         match self.origin(candidate) {
-            Some(Origin { preloaded: true, .. }) => {
+            Some(Origin { preloaded: Some(_), .. }) => {
                 self.failures_before_retirement.max(config::FAILURES_OF_PRELOADED)
             }
             _ => self.failures_before_retirement,
@@ -407,6 +427,7 @@ impl Plug {
             variadic,
             looks: 0,
             preloaded: self.client.preloaded(id).iter().map(|&entry| (entry, Asked::Not)).collect(),
+            replacements: 0,
             was_counted: false,
             inlined,
             inlined_told: 0,
@@ -528,12 +549,13 @@ impl Plug {
                 record.lessons += u32::from(enough);
                 if enough
                     && matches!(record.phases.get(&Entry::Call), Some(Phase::Requested | Phase::Installed))
-                    && !record.installed.get(&Entry::Call).is_some_and(|installed| installed.origin.preloaded)
+                    && record.installed.get(&Entry::Call).is_none_or(|known| known.origin.preloaded.is_none())
                 {
                     record.phases.insert(Entry::Call, Phase::Waiting);
                 }
                 self.client.flush(&mut self.log);
                 self.bind_preloaded(unit, enough, host);
+                self.replace_stand_ins(unit, host);
                 if enough {
                     self.request_waiting(unit, host);
                 }
@@ -569,6 +591,7 @@ impl Plug {
             if record.knowledge == Knowledge::Watching {
                 record.knowledge = Knowledge::Enough;
                 host.arm(unit, counter, false);
+                self.replace_stand_ins(unit, host);
             }
         }
     }
@@ -634,12 +657,12 @@ impl Plug {
                 *asked = Asked::Not;
             }
             self.totals.outdated += u64::from(result.is_ok());
-            if result.is_ok() || !preloaded {
+            if result.is_ok() || preloaded.is_none() {
                 self.client.happened(serial, Fate::Outdated);
             }
             return;
         }
-        if preloaded {
+        if preloaded.is_some() {
             let asked = record.preloaded.shift_remove(&entry);
             if let Err(rejection) = result {
                 return self.go_on_without(unit, entry, asked, &rejection, host);
@@ -650,7 +673,7 @@ impl Plug {
             Ok(image) => match self.install(image, origin, host) {
                 Ok(installed) => {
                     self.totals.installed += 1;
-                    self.totals.preloaded += u64::from(preloaded);
+                    self.totals.preloaded += u64::from(preloaded.is_some());
                     if let Some(older) = self.record(unit).installed.insert(entry, installed) {
                         self.retire(&older.candidate);
                     }
@@ -669,14 +692,14 @@ impl Plug {
                 }
             },
         };
-        if preloaded && phase != Phase::Installed {
+        if preloaded.is_some() && phase != Phase::Installed {
             // It is compiled as if there had been none.
             return;
         }
         let record = self.record(unit);
         record.phases.insert(entry, phase);
         let has_all = record.phases.values().all(|phase| *phase != Phase::Waiting);
-        if preloaded && has_all && matches!(record.knowledge, Knowledge::Learning { .. }) {
+        if preloaded.is_some() && has_all && matches!(record.knowledge, Knowledge::Learning { .. }) {
             // What is hot has its candidate: nothing more is to be learnt for now.
             record.knowledge = Knowledge::Enough;
             let counter = self.runs_between_looks();
@@ -686,7 +709,7 @@ impl Plug {
         if phase == Phase::Installed && matches!(entry, Entry::Loop(_)) {
             // Have the loop look at once, and the next call too: a unit with a hot loop is hot. Its sites are known by now.
             record.looks = LOOKS_FOR_LOOP;
-            let calls = !preloaded && !record.variadic && !record.phases.contains_key(&Entry::Call);
+            let calls = preloaded.is_none() && !record.variadic && !record.phases.contains_key(&Entry::Call);
             if calls {
                 self.request(unit, Entry::Call);
             }

@@ -9,7 +9,7 @@
 //! calls are logged as ever, and each [premise](surmise_ir::premise) of the candidate must be found again among the facts of that log,
 //! at the same site, with the same integers. What the facts name *here* then goes into the slots. So a loaded candidate rests on
 //! nothing but what this process has seen itself, exactly as if it had been compiled here; what is saved is the rest of the learning,
-//! and the compile.
+//! and the compile. What was not seen yet is foreseen by the host, or has a [stand-in](StandIn) until it is seen.
 //!
 //! What must hold:
 //! * a candidate is bound only to a unit of the same content: the hash of the unit, and that of the IR that it lifts to;
@@ -27,7 +27,7 @@ mod bind;
 mod emit;
 mod file;
 
-pub use bind::{Missing, Unbound, bind};
+pub use bind::{Bound, Missing, Refuted, StandIn, Unbound, bind};
 pub use emit::{Emitted, Skipped, emit};
 pub use file::{Header, Key, PreloadError, PreloadFile, PreloadedCandidate, Refused, write};
 

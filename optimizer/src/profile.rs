@@ -45,8 +45,6 @@ pub struct SiteProfile {
     pub facts: Counts<(u8, Words)>,
     /// More different things were seen than are kept.
     pub overflowed: bool,
-    /// Facts that were seen rarely have been left out: see [`UnitProfile::without_rare_facts`].
-    pub has_rare: bool,
     /// How often a conditional jump jumped, and did not.
     pub jumped: u32,
     /// See `jumped`.
@@ -72,14 +70,13 @@ impl SiteProfile {
     /// The only fact that was seen.
     pub fn fact(&self) -> Option<&(u8, Words)> {
         match &self.facts[..] {
-            [(fact, _)] if !self.overflowed && !self.has_rare => Some(fact),
+            [(fact, _)] if !self.overflowed => Some(fact),
             _ => None,
         }
     }
     /// Whether the site was reached while logged.
     pub fn was_reached(&self) -> bool {
-        self.has_rare
-            || !self.operands.is_empty()
+        !self.operands.is_empty()
             || !self.results.is_empty()
             || !self.facts.is_empty()
             || self.jumped + self.not_jumped > 0
@@ -214,24 +211,6 @@ impl UnitProfile {
             site.surprised |= site.facts.len() < before;
         }
         Cow::Owned(profile)
-    }
-}
-
-/// A fact that is seen less often than once in so many runs of its unit is rare.
-const RUNS_OF_RARE_FACT: u32 = 2 * crate::config::LOGGED_RUNS;
-
-impl UnitProfile {
-    /// The profile without the facts that a short look at the unit would not show. What is compiled from it works, at the sites where such
-    /// were seen, without guesses.
-    pub fn without_rare_facts(&self) -> UnitProfile {
-        let mut profile = self.clone();
-        let runs = self.loops.values().fold(self.entered, |sum, &rounds| sum.saturating_add(rounds));
-        for site in profile.sites.values_mut() {
-            let before = site.facts.len();
-            site.facts.retain(|(_, count)| count.saturating_mul(RUNS_OF_RARE_FACT) >= runs);
-            site.has_rare = site.facts.len() < before;
-        }
-        profile
     }
 }
 

@@ -43,6 +43,7 @@ use surmise_ir::language::{Language, Recipe};
 use thiserror::Error;
 
 pub use preload::PreloadTotals;
+pub use preload::Wish;
 use preload::{Bind, open_preload};
 
 /// Deopts that may wait to be recorded.
@@ -104,8 +105,8 @@ pub struct Delivery {
     pub serial: u64,
     /// The candidate, or why there is none.
     pub result: Result<Arc<Image>, Rejection>,
-    /// It comes from a file.
-    pub preloaded: bool,
+    /// It comes from a file; so many of its premises have stand-ins.
+    pub preloaded: Option<u32>,
 }
 
 /// A guess that failed too often.
@@ -457,11 +458,11 @@ impl Client {
     pub fn has_preload(&self) -> bool {
         !self.shared.preloaded.is_empty()
     }
-    /// Asks for the file's candidates for entries of a unit. Each is answered with a delivery: of the candidate, if it fits what was logged
-    /// of the unit, or of [`Rejection::Unbound`]. Then it may be asked for again when more was logged; not if `is_last`, when it is counted as
-    /// refused. In blocking mode, returns when all have been answered. `knowledge` is that of [`Client::request`].
-    pub fn bind(&self, unit: UnitIndex, entries: Vec<Entry>, knowledge: (u32, u32), is_last: bool) {
-        self.ask(|client, done| Message::Bind(Bind { client, unit, entries, knowledge, is_last, done }));
+    /// Asks for the file's candidate for an entry of a unit. The answer is a delivery: of the candidate, if it fits what was logged of the
+    /// unit, with stand-ins for what was not, or of [`Rejection::Unbound`]. Then it may be asked for again when more was logged; not if the wish is the last
+    /// one, when it is counted as refused. In blocking mode, returns when it has been answered. `knowledge` is that of [`Client::request`].
+    pub fn bind(&self, unit: UnitIndex, knowledge: (u32, u32), wish: Wish) {
+        self.ask(|client, done| Message::Bind(Bind { client, unit, knowledge, wish, done }));
     }
     /// Says that a guess failed so often that its candidate was thrown away.
     pub fn failed(&self, guess: FailedGuess) {
@@ -731,7 +732,7 @@ impl Worker {
             self.tell(&format!("=== story of candidate {serial}\n{story}"));
         }
         let result = result.map(Arc::new);
-        client.deliver(Delivery { unit, entry, knowledge, serial, result, preloaded: false });
+        client.deliver(Delivery { unit, entry, knowledge, serial, result, preloaded: None });
         if let Some(done) = done {
             let _ = done.send(());
         }

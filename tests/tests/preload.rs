@@ -93,6 +93,42 @@ fn programs_that_start_warm_compute_the_same() {
     }
 }
 
+/// A second class comes up late. The file's candidates know both; they are bound with stand-ins for what was not seen of it, and again
+/// when it has come up: nothing is compiled.
+const LATE: &str = "
+local Square, Circle = {}, {}
+Square.__index, Circle.__index = Square, Circle
+function Square:area() return self.side * self.side end
+function Circle:area() return self.radius * self.radius * 3 end
+local square = setmetatable({ side = 2 }, Square)
+local circle = setmetatable({ name = 'c', radius = 1 }, Circle)
+local function sum(figures)
+  local sum = 0
+  for i = 1, #figures do sum = sum + figures[i]:area() end
+  return sum
+end
+local total = 0
+for phase = 1, 2 do
+  local figures = { square, phase == 1 and square or circle, square }
+  for i = 1, 3000 do total = total + sum(figures) end
+end
+print(total)
+";
+
+#[test]
+fn what_was_not_seen_yet_has_stand_ins() {
+    let program = Scratch::new("late.lua");
+    std::fs::write(&program.0, LATE).expect("there is room");
+    for settings in [NATIVE, PORTABLE] {
+        let emitted = emitted(&program.0, settings);
+        let (figures, ran) = preloaded(&program.0, settings, &emitted.to_bytes(None));
+        assert_eq!((ran.code, ran.output.as_str()), (Some(0), "69000\n"), "{}", ran.errors);
+        assert!(figures["stand_ins"].as_u64() > Some(0), "{figures}");
+        assert!(figures["replaced"].as_u64() > Some(0), "{figures}");
+        assert!(figures["unbound"].as_object().is_some_and(serde_json::Map::is_empty), "{figures}");
+    }
+}
+
 /// A file for one program does nothing to another: no unit has its content.
 #[test]
 fn other_programs_are_left_alone() {
@@ -247,7 +283,7 @@ fn use_all(recording: &Recording, bytes: Vec<u8>) -> bool {
     let Ok(candidates) = candidates else { return false };
     for candidate in &candidates {
         for unit in recording.units.values() {
-            let _ = surmise::preload::bind(candidate, &**unit, language, |_| None);
+            let _ = surmise::preload::bind(candidate, &**unit, language, |_| None, &[], &[]);
         }
     }
     true

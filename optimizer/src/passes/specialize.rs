@@ -406,7 +406,7 @@ impl<'a> Walk<'a, '_> {
         }
         let site = site?;
         let mut choices: SmallVec<[Choice<'a>; 4]> = SmallVec::new();
-        let mut covers_all = !site.overflowed && !site.has_rare;
+        let mut covers_all = !site.overflowed;
         // The most frequent behaviours first. What was seen as often keeps the order in which it came up.
         if site.facts.is_empty() {
             let mut seen: SmallVec<[_; 8]> = site.operands.iter().collect();

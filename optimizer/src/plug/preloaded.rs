@@ -3,25 +3,61 @@
 //! ```text
 //!  window closed ──bind──▶ fits: delivered, installed, the unit is learnt no more
 //!                            │ does not fit
-//!                            ├─ what is missing can be foreseen ──▶ logged, asked once more at once
+//!                            ├─ some of what is missing can be foreseen ──▶ logged, asked again at once
+//!                            ├─ the rest can have stand-ins ──▶ asked with them at once
+//!                            ├─ the host says that something can't be so ──▶ asked with other names for it at once
 //!                            ├─ more windows are to come ──▶ asked again when the next one closes
 //!                            └─ that was the last ──▶ compiled as if there were no file
+//!
+//!  more was logged of a unit whose candidate has stand-ins ──bind──▶ fits with fewer: takes the place of the other
 //! ```
 
-use super::{Knowledge, Plug, PlugHost};
+use super::{Foreseen, Knowledge, Plug, PlugHost};
 use crate::compile::Rejection;
-use crate::log::{UnitIndex, Words};
-use crate::preload::{Missing, Unbound};
+use crate::log::UnitIndex;
+use crate::preload::{Missing, Refuted, StandIn, Unbound};
+use crate::service::Wish;
 use surmise_ir::function::Entry;
 
+/// So often at most one asks for a unit whether stand-ins of its candidates can be replaced.
+const REPLACEMENTS: u32 = 64;
+/// So often at most one asks for a candidate again while the host tells more.
+const ROUNDS: u32 = 16;
+
 /// How far an entry has come for which a file has a candidate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Asked {
     /// To be asked for when more was logged.
     Not,
-    /// There will be an answer. The last one, or one after which it may be asked for again. What the log has not seen was foreseen
-    /// already, as far as it could be.
-    Once { is_last: bool, foreseen: bool },
+    /// There will be an answer.
+    Once(Question),
+}
+
+/// How a candidate was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Question {
+    /// It is not asked for again.
+    is_last: bool,
+    /// What is missing has stand-ins: the host has told all that it knows.
+    filled: bool,
+    /// How often it was asked before.
+    rounds: u32,
+    /// One is installed, in which so many premises have stand-ins.
+    instead_of: Option<u32>,
+    /// With what it was asked for.
+    refuted: Vec<Refuted>,
+}
+
+/// What the host says of missing premises.
+enum Said {
+    /// Some hold, and are logged now. What they name tells more of the others.
+    Foreseen,
+    /// All have stand-ins.
+    Filled(Vec<StandIn>),
+    /// These can't hold.
+    Refuted(Vec<Refuted>),
+    /// There is one that has to be waited for.
+    Nothing,
 }
 
 impl Plug {
@@ -29,24 +65,44 @@ impl Plug {
     pub(super) fn bind_preloaded(&mut self, unit: UnitIndex, is_last: bool, host: &mut dyn PlugHost) {
         let preloaded = &self.record(unit).preloaded;
         let entries = preloaded.iter().filter(|(_, asked)| **asked == Asked::Not).map(|(&entry, _)| entry);
-        let entries: Vec<Entry> = entries.collect();
-        if !entries.is_empty() {
-            self.ask(unit, entries, is_last, false, host);
+        for entry in entries.collect::<Vec<Entry>>() {
+            self.ask(unit, entry, Question { is_last, ..Question::default() }, Vec::new(), host);
+        }
+    }
+    /// Asks for the unit's candidates with stand-ins again: more was logged.
+    pub(super) fn replace_stand_ins(&mut self, unit: UnitIndex, host: &mut dyn PlugHost) {
+        let record = self.record(unit);
+        let with_stand_ins: Vec<(Entry, u32)> = record
+            .installed
+            .iter()
+            .filter(|(entry, _)| !record.preloaded.contains_key(*entry))
+            .filter_map(|(&entry, installed)| Some((entry, installed.origin.preloaded.filter(|&n| n > 0)?)))
+            .collect();
+        if with_stand_ins.is_empty() || record.replacements >= REPLACEMENTS {
+            return;
+        }
+        record.replacements += 1;
+        record.lessons += 1;
+        for (entry, stand_ins) in with_stand_ins {
+            let question = Question { instead_of: Some(stand_ins), ..Question::default() };
+            self.ask(unit, entry, question, Vec::new(), host);
         }
     }
     fn ask(
         &mut self,
         unit: UnitIndex,
-        entries: Vec<Entry>,
-        is_last: bool,
-        foreseen: bool,
+        entry: Entry,
+        question: Question,
+        stand_ins: Vec<StandIn>,
         host: &mut dyn PlugHost,
     ) {
         self.tell_inlined(unit);
         let record = self.record(unit);
         let knowledge = record.knowledge();
-        record.preloaded.extend(entries.iter().map(|&entry| (entry, Asked::Once { is_last, foreseen })));
-        self.client.bind(unit, entries, knowledge, is_last);
+        record.preloaded.insert(entry, Asked::Once(question.clone()));
+        let Question { is_last, instead_of, refuted, .. } = question;
+        let wish = Wish { entry, stand_ins, refuted, is_last, replaces: instead_of.is_some() };
+        self.client.bind(unit, knowledge, wish);
         if self.config().blocking {
             self.service(host);
         }
@@ -61,15 +117,39 @@ impl Plug {
         rejection: &Rejection,
         host: &mut dyn PlugHost,
     ) {
-        if let Some(Asked::Once { is_last, foreseen: false }) = asked
+        let Some(Asked::Once(question)) = asked else { return };
+        if !question.filled
+            && question.rounds < ROUNDS
             && let Rejection::Unbound(Unbound::Unseen(missing)) = rejection
-            && self.foresee(unit, missing, host)
         {
-            return self.ask(unit, vec![entry], is_last, true, host);
+            let question = Question { rounds: question.rounds + 1, ..question.clone() };
+            match self.fill(unit, missing, host) {
+                Said::Foreseen => return self.ask(unit, entry, question, Vec::new(), host),
+                Said::Filled(stand_ins)
+                    if question
+                        .instead_of
+                        .is_none_or(|older| (stand_ins.len() as u64) < u64::from(older)) =>
+                {
+                    let question = Question { filled: true, ..question };
+                    return self.ask(unit, entry, question, stand_ins, host);
+                }
+                // The same again: other names don't help.
+                Said::Refuted(refuted)
+                    if !refuted.iter().any(|refuted| question.refuted.contains(refuted)) =>
+                {
+                    let refuted = question.refuted.iter().cloned().chain(refuted).collect();
+                    return self.ask(unit, entry, Question { refuted, ..question }, Vec::new(), host);
+                }
+                Said::Filled(_) | Said::Refuted(_) | Said::Nothing => {}
+            }
+        }
+        let Question { is_last, instead_of, .. } = question;
+        if instead_of.is_some() {
+            return;
         }
         let record = self.record(unit);
         let has_learnt = !matches!(record.knowledge, Knowledge::None | Knowledge::Learning { .. });
-        if !matches!(asked, Some(Asked::Once { is_last: true, .. })) {
+        if !is_last {
             record.preloaded.insert(entry, Asked::Not);
             if has_learnt {
                 self.bind_preloaded(unit, true, host);
@@ -79,21 +159,34 @@ impl Plug {
         }
     }
 
-    /// Logs facts that were not seen yet, as far as the host can tell all of them. Returns whether it could.
-    fn foresee(&mut self, unit: UnitIndex, missing: &[Missing], host: &mut dyn PlugHost) -> bool {
+    /// Logs facts that were not seen yet, as far as the host can tell them; if it can't tell any more, gets stand-ins for the others.
+    fn fill(&mut self, unit: UnitIndex, missing: &[Missing], host: &mut dyn PlugHost) -> Said {
         let own = self.units[&unit].id;
-        let facts: Option<Vec<(UnitIndex, Words)>> = missing
-            .iter()
-            .map(|missing| {
-                let of = if missing.unit == own { unit } else { *self.by_id.get(&missing.unit)?.first()? };
-                Some((of, host.foresee(of, missing.pc, missing.variant, &missing.known)?))
-            })
-            .collect();
-        let Some(facts) = facts else { return false };
-        for (missing, (of, words)) in missing.iter().zip(facts) {
-            self.log.fact(of, missing.pc.0, missing.variant, &words);
+        let (mut is_foreseen, mut refuted) = (false, Vec::new());
+        for missing in missing {
+            let Missing { premise, unit: id, pc, variant, ref known } = *missing;
+            let inlined = || self.by_id.get(&id)?.first().copied();
+            let Some(of) = (if id == own { Some(unit) } else { inlined() }) else { continue };
+            match host.foresee(of, pc, variant, known) {
+                Foreseen::Holds(words) => {
+                    self.log.fact(of, pc.0, variant, &words);
+                    is_foreseen = true;
+                }
+                Foreseen::Never => refuted.push(Refuted { premise, known: known.clone() }),
+                Foreseen::Unknown => {}
+            }
         }
-        self.client.flush(&mut self.log);
-        true
+        if is_foreseen {
+            self.client.flush(&mut self.log);
+            return Said::Foreseen;
+        }
+        if !refuted.is_empty() {
+            return Said::Refuted(refuted);
+        }
+        let stand_ins = missing.iter().enumerate().map(|(number, missing)| {
+            let words = host.stand_in(missing.variant, &missing.known, number)?;
+            Some(StandIn { premise: missing.premise, words })
+        });
+        stand_ins.collect::<Option<_>>().map_or(Said::Nothing, Said::Filled)
     }
 }

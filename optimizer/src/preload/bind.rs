@@ -4,8 +4,13 @@
 //! IR has the same slots in the same order. What the log said is found by its premises: each must fit a fact that was seen here at its
 //! site, all of them together, so that a slot's recipe stands for one thing only, and two recipes for two. Assumptions need no such
 //! order: the bound candidate rests on all those on which the facts rest.
+//!
+//! A premise that nothing seen here fits can be held up by a *stand-in*: words that name things which no value is, so that the guard in
+//! front of all that rests on the premise fails, as any guard does for what nobody has seen. Such a candidate is right, and leaves
+//! where its stand-ins are reached; then the log sees the site, and the candidate is bound again with one stand-in less.
 
 use super::file::PreloadedCandidate;
+use crate::log::Words;
 use crate::profile::UnitProfile;
 use crate::record::fingerprint;
 use crate::unit::UnitSource;
@@ -19,11 +24,15 @@ use surmise_ir::premise::{Premise, PremiseWord};
 use thiserror::Error;
 
 /// How often a fact is tried in one search: real sites have one or two each.
-const TRIALS: u32 = 20_000;
+const TRIALS: u32 = 5_000;
+/// So many premises at most are left out by a search for the others; then each takes what is left for it.
+const LEFT_OUT: usize = 3;
 
 /// A fact that a candidate rests on and that was not seen here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
+    /// Its number among the candidate's premises.
+    pub premise: usize,
     /// The unit: the candidate's own, or one that is inlined into it.
     pub unit: UnitId,
     /// The site.
@@ -32,6 +41,34 @@ pub struct Missing {
     pub variant: u8,
     /// Its words, as far as other sites tell what is named here what the candidate names there.
     pub known: Vec<Option<u32>>,
+}
+
+/// What the host says can't be: where the candidate names the things in these words as they are known, the premise does not hold. Two
+/// things of one kind were taken for each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refuted {
+    /// Number of the premise.
+    pub premise: usize,
+    /// See [`Missing::known`].
+    pub known: Vec<Option<u32>>,
+}
+
+/// What a premise rests on that nothing seen here fits: see the module comment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StandIn {
+    /// Its number among the candidate's premises.
+    pub premise: usize,
+    /// All words of its fact. One of those that a guard compares is of no value that the guest can have.
+    pub words: Words,
+}
+
+/// A candidate that is bound.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// With the recipes of this process.
+    pub image: Image,
+    /// How many of its premises have stand-ins.
+    pub stand_ins: u32,
 }
 
 /// Why a candidate can't be bound.
@@ -46,12 +83,6 @@ pub enum Unbound {
     /// Sites were not logged yet, or behave otherwise.
     #[error("premise: nothing like fact {} was seen at {}", .0[0].variant, .0[0].pc)]
     Unseen(Vec<Missing>),
-    /// Each premise fits for itself, but not all together.
-    #[error("premises: what was seen at {pc} is of other things than what was seen elsewhere")]
-    Together {
-        /// The site that did not fit any more.
-        pc: Pc,
-    },
     /// There is no room for another candidate: the settings limit them.
     #[error("limit: there are as many candidates as the settings allow")]
     Limit,
@@ -65,7 +96,8 @@ pub enum Unbound {
     },
 }
 
-/// The candidate's image with the recipes of this process.
+/// The candidate's image with the recipes of this process. Stand-ins are for premises that are missing without them; names under which a
+/// premise was refuted are not given.
 ///
 /// # Errors
 /// If it doesn't fit what was seen here, up to now.
@@ -74,42 +106,55 @@ pub fn bind<'p>(
     unit: &dyn UnitSource,
     language: &Language,
     profile: impl Fn(UnitId) -> Option<&'p UnitProfile>,
-) -> Result<Image, Unbound> {
+    stand_ins: &[StandIn],
+    refuted: &[Refuted],
+) -> Result<Bound, Unbound> {
     let lifted = unit.lift(language, candidate.entry).map_err(|error| Unbound::Lift(error.0))?;
     if fingerprint::of_lifted(&lifted) != candidate.lifted
         || lifted.slots.len() != candidate.lifted_slots.len()
     {
         return Err(Unbound::Content);
     }
-    let mut search = Search { trials: TRIALS, ..Search::default() };
+    let mut search = Search::default();
     for (&there, &here) in candidate.lifted_slots.iter().zip(lifted.slots.values()) {
         search.names.insert(there, here);
         search.taken.insert(here);
     }
-    let mut unseen = Vec::new();
-    for premise in premises(&candidate.image) {
+    search.refuted = refuted.iter().filter_map(|refuted| names_of(candidate, refuted)).collect();
+    let sites = premises(&candidate.image).iter().enumerate().map(|(number, premise)| {
         let profile = profile(premise.unit).map(|profile| profile.without_broken(language));
         let site = profile.as_ref().and_then(|profile| profile.site(premise.pc));
-        let fits = |variant: u8, words: &[u32]| -> Option<Vec<PremiseWord>> {
-            let is_same = variant == premise.variant && words.len() >= premise.words.len();
-            let words = premise.words.iter().zip(words);
-            is_same.then(|| words.map(|(there, &here)| there.seen_as(here)).collect())?
-        };
         // The last ones first: others may rest on what holds no more.
         let facts = site.into_iter().flat_map(|site| site.facts.iter().rev());
-        let facts: Vec<_> = facts.filter_map(|((variant, words), _)| fits(*variant, words)).collect();
-        match facts.is_empty() {
-            true => unseen.push(premise),
-            false => search.sites.push(Site { premise, facts }),
+        let facts = facts.filter(|((variant, _), _)| *variant == premise.variant);
+        let facts = facts.filter_map(|((_, words), _)| seen_as(premise, words)).collect();
+        Site { number, premise, facts }
+    });
+    let mut sites: Vec<Site<'_>> = sites.collect();
+    // What leaves no choice first.
+    sites.sort_by_key(|site| site.facts.len());
+    search.run(&sites);
+    let mut held_up = 0;
+    let mut unseen = Vec::new();
+    for site in std::mem::take(&mut search.left_out) {
+        let stand_in = stand_ins.iter().find(|stand_in| stand_in.premise == site.number);
+        let words = stand_in.and_then(|stand_in| seen_as(site.premise, &stand_in.words));
+        match words.is_some_and(|words| search.hold_up(site.premise, &words)) {
+            true => held_up += 1,
+            false => unseen.push(site),
         }
     }
-    // What leaves no choice first.
-    search.sites.sort_by_key(|site| site.facts.len());
-    search.run()?;
     if !unseen.is_empty() {
-        return Err(Unbound::Unseen(unseen.into_iter().map(|premise| search.missing(premise)).collect()));
+        return Err(Unbound::Unseen(unseen.iter().map(|site| search.missing(site)).collect()));
     }
-    rename(&candidate.image, language, &search)
+    Ok(Bound { image: rename(&candidate.image, language, &search)?, stand_ins: held_up })
+}
+
+/// The words of a fact, as the premise uses them; `None` if the fact has other integers.
+fn seen_as(premise: &Premise, words: &[u32]) -> Option<Vec<PremiseWord>> {
+    let is_whole = words.len() >= premise.words.len();
+    let words = premise.words.iter().zip(words);
+    is_whole.then(|| words.map(|(there, &here)| there.seen_as(here)).collect())?
 }
 
 /// What a candidate's image rests on.
@@ -188,7 +233,21 @@ fn rest_on(function: &mut Function, assumptions: &[Recipe]) {
     }
 }
 
+/// What slots of there would stand for, were it so.
+fn names_of(candidate: &PreloadedCandidate, refuted: &Refuted) -> Option<Vec<(Recipe, Recipe)>> {
+    let premise = premises(&candidate.image).get(refuted.premise)?;
+    let words = premise.words.iter().zip(&refuted.known);
+    let names = words.filter_map(|(&there, known)| match (there, there.seen_as((*known)?)?) {
+        (PremiseWord::Slot(there), PremiseWord::Slot(here)) => Some((there, here)),
+        _ => None,
+    });
+    Some(names.collect())
+}
+
+#[derive(Clone)]
 struct Site<'a> {
+    /// Of the premise.
+    number: usize,
     premise: &'a Premise,
     /// What was seen at its site and fits it for itself, in words of this process.
     facts: Vec<Vec<PremiseWord>>,
@@ -197,78 +256,153 @@ struct Site<'a> {
 /// A search for one fact for each premise, so that slots' recipes of there stand for recipes of here one to one.
 #[derive(Default)]
 struct Search<'a> {
-    sites: Vec<Site<'a>>,
     /// Slots' recipes of here by those of there.
     names: FxHashMap<Recipe, Recipe>,
     taken: FxHashSet<Recipe>,
+    /// Slots' recipes of there that stand-ins gave names to.
+    vacant: FxHashSet<Recipe>,
     /// What the facts that were taken rest on, different ones.
     assumptions: Vec<Recipe>,
+    /// Names that are wrong together.
+    refuted: Vec<Vec<(Recipe, Recipe)>>,
+    /// Premises that no fact was taken for.
+    left_out: Vec<Site<'a>>,
     trials: u32,
-    /// How many sites fitted together at most.
-    deepest: usize,
 }
 
-impl Search<'_> {
-    fn run(&mut self) -> Result<(), Unbound> {
-        let sites = std::mem::take(&mut self.sites);
-        if self.fit(&sites, 0) {
-            return Ok(());
+impl<'a> Search<'a> {
+    /// Finds facts that go together, for all premises, or for all but few, or each takes what is left for it.
+    fn run(&mut self, sites: &[Site<'a>]) {
+        let (seen, unseen): (Vec<_>, Vec<_>) = sites.iter().partition(|site| !site.facts.is_empty());
+        let is_found = (0..=LEFT_OUT.min(seen.len())).any(|left_out| {
+            self.trials = TRIALS;
+            self.fit(&seen, left_out)
+        });
+        if !is_found {
+            for site in seen {
+                if !site.facts.iter().any(|fact| self.take(site.premise, fact).is_some()) {
+                    self.left_out.push(site.clone());
+                }
+            }
         }
-        Err(Unbound::Together { pc: sites[self.deepest.min(sites.len().saturating_sub(1))].premise.pc })
+        self.left_out.extend(unseen.into_iter().cloned());
     }
-    fn fit(&mut self, sites: &[Site<'_>], depth: usize) -> bool {
-        self.deepest = self.deepest.max(depth);
-        let Some(site) = sites.get(depth) else { return true };
+    /// Takes a fact for all premises but so many. Returns whether there are such, and takes nothing if not.
+    fn fit(&mut self, sites: &[&Site<'a>], left_out: usize) -> bool {
+        let Some((site, rest)) = sites.split_first() else { return true };
         for fact in &site.facts {
             if self.trials == 0 {
                 return false;
             }
             self.trials -= 1;
-            let (mut added, assumed) = (Vec::new(), self.assumptions.len());
-            if self.join(site.premise, fact, &mut added) && self.fit(sites, depth + 1) {
+            if let Some(taken) = self.take(site.premise, fact) {
+                if self.fit(rest, left_out) {
+                    return true;
+                }
+                self.give_back(taken);
+            }
+        }
+        if left_out > 0 {
+            self.left_out.push((*site).clone());
+            if self.fit(rest, left_out - 1) {
                 return true;
             }
-            self.assumptions.truncate(assumed);
-            for there in added {
-                if let Some(here) = self.names.remove(&there) {
-                    self.taken.remove(&here);
-                }
-            }
+            self.left_out.pop();
         }
         false
     }
-    fn missing(&self, premise: &Premise) -> Missing {
+    /// Takes a fact for a premise, if that goes with what was taken before.
+    fn take(&mut self, premise: &Premise, fact: &[PremiseWord]) -> Option<Taken> {
+        let mut taken = Taken { names: Vec::new(), assumptions: self.assumptions.len() };
+        for (&there, &here) in premise.words.iter().zip(fact) {
+            let goes = match (there, here) {
+                (PremiseWord::Slot(there), PremiseWord::Slot(here)) => match self.names.get(&there) {
+                    Some(&known) => known == here,
+                    None if self.taken.insert(here) => {
+                        self.names.insert(there, here);
+                        taken.names.push(there);
+                        true
+                    }
+                    None => false,
+                },
+                (PremiseWord::Assumption(_), PremiseWord::Assumption(here)) => {
+                    self.rest_on(here);
+                    true
+                }
+                (there, here) => there == here,
+            };
+            if !goes {
+                self.give_back(taken);
+                return None;
+            }
+        }
+        let is_so = |names: &Vec<(Recipe, Recipe)>| {
+            !names.is_empty() && names.iter().all(|(there, here)| self.names.get(there) == Some(here))
+        };
+        if self.refuted.iter().any(is_so) {
+            self.give_back(taken);
+            return None;
+        }
+        Some(taken)
+    }
+    fn give_back(&mut self, taken: Taken) {
+        self.assumptions.truncate(taken.assumptions);
+        for there in taken.names {
+            if let Some(here) = self.names.remove(&there) {
+                self.taken.remove(&here);
+            }
+        }
+    }
+    fn rest_on(&mut self, assumption: Recipe) {
+        if !self.assumptions.contains(&assumption) {
+            self.assumptions.push(assumption);
+        }
+    }
+    /// Has a stand-in's words hold a premise up. A name that was given by the stand-in of another premise is kept. Returns whether all others are
+    /// as the stand-in has them.
+    fn hold_up(&mut self, premise: &Premise, stand_in: &[PremiseWord]) -> bool {
+        let goes = |(there, here): (&PremiseWord, &PremiseWord)| match (there, here) {
+            (PremiseWord::Slot(there), PremiseWord::Slot(here)) => match self.names.get(there) {
+                Some(known) => known == here || self.vacant.contains(there),
+                None => !self.taken.contains(here),
+            },
+            _ => true,
+        };
+        if !premise.words.iter().zip(stand_in).all(goes) {
+            return false;
+        }
+        for (&there, &here) in premise.words.iter().zip(stand_in) {
+            match (there, here) {
+                (PremiseWord::Slot(there), PremiseWord::Slot(here)) if !self.names.contains_key(&there) => {
+                    self.names.insert(there, here);
+                    self.taken.insert(here);
+                    self.vacant.insert(there);
+                }
+                (PremiseWord::Assumption(_), PremiseWord::Assumption(here)) => self.rest_on(here),
+                _ => {}
+            }
+        }
+        true
+    }
+    fn missing(&self, site: &Site<'_>) -> Missing {
         let word = |word: &PremiseWord| match word {
             PremiseWord::Integer(word) => Some(*word),
+            PremiseWord::Slot(there) if self.vacant.contains(there) => None,
             PremiseWord::Slot(there) => {
                 self.names.get(there).and_then(|here| u32::try_from(here.words[0]).ok())
             }
             PremiseWord::Assumption(_) => None,
         };
-        let known = premise.words.iter().map(word).collect();
-        Missing { unit: premise.unit, pc: premise.pc, variant: premise.variant, known }
+        let &Premise { unit, pc, variant, ref words } = site.premise;
+        let known = words.iter().map(word).collect();
+        Missing { premise: site.number, unit, pc, variant, known }
     }
-    /// Takes a fact for a premise, if that goes with what was taken before.
-    fn join(&mut self, premise: &Premise, fact: &[PremiseWord], added: &mut Vec<Recipe>) -> bool {
-        premise.words.iter().zip(fact).all(|(&there, &here)| match (there, here) {
-            (PremiseWord::Slot(there), PremiseWord::Slot(here)) => match self.names.get(&there) {
-                Some(&known) => known == here,
-                None => {
-                    let is_free = self.taken.insert(here);
-                    if is_free {
-                        self.names.insert(there, here);
-                        added.push(there);
-                    }
-                    is_free
-                }
-            },
-            (PremiseWord::Assumption(_), PremiseWord::Assumption(here)) => {
-                if !self.assumptions.contains(&here) {
-                    self.assumptions.push(here);
-                }
-                true
-            }
-            (there, here) => there == here,
-        })
-    }
+}
+
+/// What taking a fact changed.
+struct Taken {
+    /// Recipes of there that got names.
+    names: Vec<Recipe>,
+    /// How many assumptions there were before.
+    assumptions: usize,
 }

@@ -1,8 +1,7 @@
 //! Emit: from a recording to a preload file.
 //!
 //! The recording's decisions are made again, and of each unit's entry the candidate is compiled that was installed when the recording
-//! ended: not those that gave way to better ones, and not those whose guesses failed. It is compiled without what was seen rarely: a
-//! process that starts with it sees that late, and would have to wait for it.
+//! ended: not those that gave way to better ones, and not those whose guesses failed.
 
 use super::bind::{premises, slots};
 use super::file::{self, Header, Key, PreloadedCandidate};
@@ -68,13 +67,7 @@ pub fn emit(recording: &Recording, world: &World, done: &(dyn Fn() + Sync)) -> E
     }
     let wanted: FxHashSet<u64> = installed.iter().map(|planned| planned.serial).collect();
     let plan = replay::plan(recording, &world.config);
-    let jobs = plan.jobs.into_iter().filter(|job| wanted.contains(&job.serial));
-    // A premise that is rarely seen would have to be waited for.
-    let rare = |job: Job| {
-        let inlined = job.inlined.iter().map(|(&unit, profile)| (unit, profile.without_rare_facts()));
-        Job { profile: job.profile.without_rare_facts(), inlined: inlined.collect(), ..job }
-    };
-    let jobs: Vec<Job> = jobs.map(rare).collect();
+    let jobs: Vec<Job> = plan.jobs.into_iter().filter(|job| wanted.contains(&job.serial)).collect();
     let asked = Asked { story: false, trail: true };
     for replayed in replay::compile_all(&recording.header, world, jobs, asked, done) {
         let (job, compiled) = (replayed.job, replayed.compiled);

@@ -4,7 +4,7 @@ use super::{Delivery, Inbox, StartError, Worker};
 use crate::config::Config;
 use crate::log::UnitIndex;
 use crate::lower::Target;
-use crate::preload::{self, PreloadError, PreloadFile, Unbound};
+use crate::preload::{self, PreloadError, PreloadFile, Refuted, StandIn, Unbound};
 use crate::record::event::{self, Event};
 use crate::sync::Sender;
 use indexmap::IndexMap;
@@ -13,15 +13,27 @@ use std::sync::Arc;
 use surmise_ir::function::Entry;
 use surmise_ir::language::Language;
 
-/// A wish for the candidates that a file has for entries of a unit.
+/// A wish for the candidate that a file has for an entry of a unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wish {
+    /// How the candidate is entered.
+    pub entry: Entry,
+    /// For premises that nothing fits which was seen.
+    pub stand_ins: Vec<StandIn>,
+    /// What it is not bound with.
+    pub refuted: Vec<Refuted>,
+    /// It is not asked for again.
+    pub is_last: bool,
+    /// It takes the place of one with more stand-ins.
+    pub replaces: bool,
+}
+
 pub(super) struct Bind {
     pub client: Arc<Inbox>,
     pub unit: UnitIndex,
-    pub entries: Vec<Entry>,
     /// See [`super::Client::request`].
     pub knowledge: (u32, u32),
-    /// They are not asked for again.
-    pub is_last: bool,
+    pub wish: Wish,
     pub done: Option<Sender<()>>,
 }
 
@@ -32,6 +44,10 @@ pub struct PreloadTotals {
     pub candidates: usize,
     /// Candidates that were bound to a unit.
     pub bound: u64,
+    /// Candidates that were bound again, with fewer stand-ins.
+    pub replaced: u64,
+    /// Premises that had stand-ins, in all of these.
+    pub stand_ins: u64,
     /// Candidates that were asked for and did not fit, by reason.
     pub unbound: IndexMap<String, u64, FxBuildHasher>,
     /// Why the file was refused, or the part of it behind the first damage.
@@ -81,26 +97,32 @@ impl Worker {
     }
 
     pub(super) fn bind(&mut self, bind: Bind) {
-        let Bind { client, unit: index, entries, knowledge, is_last, done } = bind;
-        let Some(unit) = self.units.get(&index).cloned() else { return };
-        for entry in entries {
-            let Some(candidate) = self.preloaded.candidate(unit.id(), entry).cloned() else { continue };
+        let Bind { client, unit: index, knowledge, wish, done } = bind;
+        let Wish { entry, stand_ins, refuted, is_last, replaces } = wish;
+        let unit = self.units.get(&index).cloned();
+        if let Some((unit, candidate)) =
+            unit.and_then(|unit| Some((unit.clone(), self.preloaded.candidate(unit.id(), entry)?.clone())))
+        {
             let planner = &self.planner;
             let of_unit = |id| if id == unit.id() { planner.known(index) } else { planner.seen(index, id) };
-            let bound = preload::bind(&candidate, &*unit, &self.shared.language, of_unit);
-            let mut serial = u64::MAX;
+            let bound =
+                preload::bind(&candidate, &*unit, &self.shared.language, of_unit, &stand_ins, &refuted);
+            let (mut serial, mut held_up) = (u64::MAX, 0);
             let result = match bound {
-                Ok(image) => match self.planner.preloaded(index, entry, knowledge) {
+                Ok(bound) => match self.planner.preloaded(index, entry, knowledge) {
                     Some(number) => {
-                        serial = number;
-                        self.count_preload(|totals| totals.bound += 1);
+                        (serial, held_up) = (number, bound.stand_ins);
+                        self.count_preload(|totals| {
+                            *if replaces { &mut totals.replaced } else { &mut totals.bound } += 1;
+                            totals.stand_ins += u64::from(held_up);
+                        });
                         let event = event::Preloaded { unit: index, entry, knowledge, serial };
                         self.record(|| Event::Preloaded(event));
                         self.tell(&format!(
-                            "=== candidate {serial}: {} as {entry:?}: preloaded\n",
+                            "=== candidate {serial}: {} as {entry:?}: preloaded, {held_up} stand-ins\n",
                             unit.name()
                         ));
-                        Ok(Arc::new(image))
+                        Ok(Arc::new(bound.image))
                     }
                     None => Err(Unbound::Limit.into()),
                 },
@@ -114,7 +136,8 @@ impl Worker {
                     Err(unbound.into())
                 }
             };
-            client.deliver(Delivery { unit: index, entry, knowledge, serial, result, preloaded: true });
+            let preloaded = Some(held_up);
+            client.deliver(Delivery { unit: index, entry, knowledge, serial, result, preloaded });
         }
         if let Some(done) = done {
             let _ = done.send(());

@@ -10,16 +10,16 @@ use surmise::ir::entity::Pc;
 use surmise::ir::function::Entry;
 use surmise::ir::language::{Encoding, Recipe};
 use surmise::log::{UnitIndex, Words};
-use surmise::plug::PlugHost;
+use surmise::plug::{Foreseen, PlugHost};
 
 use super::Connection;
-use super::foresee::foresee;
+use super::foresee::{foresee, stand_in};
 use crate::bytecode::{Op, Prototype};
 use crate::interpreter::call::{Entered, deliver, return_values};
 use crate::interpreter::{Next, RELOAD, THROW};
 use crate::state::{State, Throw};
 use crate::unit::{COUNTER_IDLE, UNIT_LOGGED};
-use crate::value::Value;
+use crate::value::{Tag, Value};
 
 /// What the plug needs of the host, without the connection itself.
 struct Service<'a> {
@@ -36,13 +36,20 @@ impl PlugHost for Service<'_> {
         // SAFETY: prototypes live as long as the state.
         unsafe { set_logging(prototype, counter, logging) };
     }
-    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Option<Words> {
-        let prototype = *self.prototypes.get(unit.0 as usize)?;
+    fn foresee(&mut self, unit: UnitIndex, pc: Pc, variant: u8, known: &[Option<u32>]) -> Foreseen {
+        let Some(&prototype) = self.prototypes.get(unit.0 as usize) else { return Foreseen::Unknown };
         // SAFETY: the state is alive and at a safepoint; prototypes live as long as it does.
         unsafe {
             let state = &mut *self.state;
-            foresee(&mut state.heap, self.names, state.globals, prototype, pc.0, variant, known)
+            let tables = (state.globals, state.type_metatables[Tag::String as usize]);
+            foresee(&mut state.heap, self.names, tables, prototype, pc.0, variant, known)
         }
+    }
+    fn stand_in(&mut self, variant: u8, known: &[Option<u32>], number: usize) -> Option<Words> {
+        let prototype = *self.prototypes.first()?;
+        // SAFETY: as above.
+        let heap = unsafe { &mut (*self.state).heap };
+        stand_in(heap, self.names, prototype, variant, known, number)
     }
     fn resolve(&mut self, recipe: &Recipe) -> Option<SlotValue> {
         // SAFETY: the state is alive and at a safepoint; only its prototypes are read.

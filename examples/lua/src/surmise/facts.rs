@@ -9,6 +9,7 @@ use surmise::ir::function::Entry;
 use surmise::log::UnitIndex;
 
 use super::Connection;
+use super::foresee::{Found, follow};
 use super::lifter::Snapshot;
 use crate::bytecode::{Instruction, Op, Prototype};
 use crate::cache::{self, CACHE_EVENT_KEY, CacheKind, FieldCache};
@@ -407,22 +408,20 @@ impl Logger<'_> {
                 let present = !table::get_string(table, key).is_nil();
                 return self.fact(if present { variant::OWN_PRESENT } else { variant::OTHER }, &[id, slot]);
             }
-            let _ = cache::get(self.heap, cache, table);
-            let fits = (*cache).through == shape && (*cache).epoch == self.heap.class_epoch;
-            match (*cache).kind {
-                CacheKind::Inherited if fits => self.inherited(shape, (*cache).holder, (*cache).slot, key),
-                CacheKind::AbsentPlain if (*cache).through == shape => {
-                    let id = self.shape(shape);
-                    self.fact(variant::ABSENT_PLAIN, &[id]);
-                }
-                CacheKind::Absent if fits => {
+            if (*table).metatable.is_null() {
+                let id = self.shape(shape);
+                return self.fact(variant::ABSENT_PLAIN, &[id]);
+            }
+            match follow(self.heap, (*table).metatable, key) {
+                Some(Found::Field { holder, slot, .. }) => self.inherited(shape, holder, slot, key),
+                Some(Found::Nothing) => {
                     let id = self.shape(shape);
                     match self.chain_claims(key) {
                         Some([key, chains]) => self.fact(variant::ABSENT, &[id, key, chains]),
                         None => self.fact(variant::OTHER, &[]),
                     }
                 }
-                _ => self.fact(variant::OTHER, &[]),
+                None => self.fact(variant::OTHER, &[]),
             }
         }
     }
@@ -440,7 +439,8 @@ impl Logger<'_> {
                 tag if tag == Tag::Table as u64 && is_globals => variant::KEPT_TABLE,
                 _ => return false,
             };
-            if !is_globals && !self.connection.names.is_known(Value::table(table)) {
+            let is_class_like = (*table).header.flags & FLAG_CLASS_LIKE != 0;
+            if !is_globals && !is_class_like && !self.connection.names.is_known(Value::table(table)) {
                 return false;
             }
             let Some(claim) = table::claim(self.heap, table, slot) else { return false };

@@ -6,9 +6,10 @@
 
 use smallvec::smallvec;
 use surmise::log::Words;
+use surmise::plug::Foreseen;
 
 use super::facts::variant;
-use super::names::Names;
+use super::names::{Names, STAND_IN_FIELDS};
 use crate::bytecode::{Op, Prototype};
 use crate::heap::Heap;
 use crate::metamethod::Event;
@@ -20,7 +21,7 @@ use crate::value::{Tag, Value};
 const LONGEST_CHAIN: usize = 16;
 
 /// What a lookup along an `__index` chain leads to.
-enum Found {
+pub(super) enum Found {
     Nothing,
     Field { holder: *mut Table, slot: u32, value: Value },
 }
@@ -29,7 +30,11 @@ enum Found {
 ///
 /// # Safety
 /// The metatable is live and not null, the key is interned.
-unsafe fn follow(heap: &mut Heap, mut metatable: *mut Table, key: *mut LuaString) -> Option<Found> {
+pub(super) unsafe fn follow(
+    heap: &mut Heap,
+    mut metatable: *mut Table,
+    key: *mut LuaString,
+) -> Option<Found> {
     // SAFETY: what a live table leads to is live.
     unsafe {
         for _ in 0..LONGEST_CHAIN {
@@ -61,14 +66,36 @@ unsafe fn follow(heap: &mut Heap, mut metatable: *mut Table, key: *mut LuaString
     }
 }
 
-/// The rest of a fact of this variant at a site, of which some words are known; `None` if it can't be told, or would be another.
+/// What can be told of a fact of this variant at a site, of which some words are known.
 ///
 /// # Safety
 /// The prototype is alive, and guest code could run.
 pub unsafe fn foresee(
     heap: &mut Heap,
     names: &mut Names,
-    globals: *mut Table,
+    tables: (*mut Table, *mut Table),
+    prototype: *mut Prototype,
+    pc: u32,
+    expected: u8,
+    known: &[Option<u32>],
+) -> Foreseen {
+    // SAFETY: handed on.
+    match unsafe { fact(heap, names, tables, prototype, pc, expected, known) } {
+        Some(words) => Foreseen::Holds(words),
+        // Something is known of which the field in question is not as expected.
+        None if words(expected).is_some() && known.first().is_some_and(Option::is_some) => Foreseen::Never,
+        None => Foreseen::Unknown,
+    }
+}
+
+/// The words of a fact, if it can be told and is the expected one.
+///
+/// # Safety
+/// As for [`foresee`].
+unsafe fn fact(
+    heap: &mut Heap,
+    names: &mut Names,
+    (globals, strings): (*mut Table, *mut Table),
     prototype: *mut Prototype,
     pc: u32,
     expected: u8,
@@ -76,6 +103,12 @@ pub unsafe fn foresee(
 ) -> Option<Words> {
     // SAFETY: the function's contract; shapes with names are pinned, objects with names are kept.
     unsafe {
+        let first = known.first().copied().flatten();
+        if expected == variant::NATIVE {
+            // Its number is the function's own, whoever calls it.
+            let callee = names.object_by_id(first?).filter(|callee| callee.is(Tag::Native))?;
+            return Some(smallvec![first?, (*callee.as_native()).intrinsic]);
+        }
         let (code, caches) = (&(*prototype).code, &(*prototype).caches);
         let i = code.get(pc as usize)?;
         let is_store = match i.op {
@@ -87,7 +120,6 @@ pub unsafe fn foresee(
         if !LuaString::is_interned(key) {
             return None;
         }
-        let first = known.first().copied().flatten();
         if matches!(expected, variant::KEPT_CLOSURE | variant::KEPT_NATIVE | variant::KEPT_TABLE) {
             let object = match first {
                 Some(id) => names.object_by_id(id)?,
@@ -95,6 +127,9 @@ pub unsafe fn foresee(
                 None => return None,
             };
             return if is_store { None } else { kept(heap, names, object, key, expected) };
+        }
+        if matches!(expected, variant::BY_TYPE | variant::BY_TYPE_NATIVE) {
+            return if is_store { None } else { by_type(heap, names, strings, key, expected) };
         }
         let id = first?;
         let shape = names.shape_by_id(id)?;
@@ -166,6 +201,33 @@ unsafe fn kept(
     }
 }
 
+/// A method of strings, whose metatable is given.
+///
+/// # Safety
+/// The metatable is live or null, and the key is interned.
+unsafe fn by_type(
+    heap: &mut Heap,
+    names: &mut Names,
+    strings: *mut Table,
+    key: *mut LuaString,
+    expected: u8,
+) -> Option<Words> {
+    if strings.is_null() {
+        return None;
+    }
+    // SAFETY: the function's contract.
+    let Found::Field { holder, slot, value } = (unsafe { follow(heap, strings, key)? }) else { return None };
+    let (name, chains) = (heap.claims.key(key)?, heap.claims.chains()?);
+    match expected {
+        variant::BY_TYPE_NATIVE if value.is(Tag::Native) => {
+            let claim = table::claim(heap, holder, slot)?;
+            Some(smallvec![names.object(value), chains, claim])
+        }
+        variant::BY_TYPE => Some(smallvec![names.object(Value::table(holder)), slot, name, chains]),
+        _ => None,
+    }
+}
+
 /// A field of another table on the chain.
 ///
 /// # Safety
@@ -192,4 +254,62 @@ unsafe fn inherited(
         Some(_) => None,
         None => Some(smallvec![shape, names.object(Value::table(holder)), slot, key, chains]),
     }
+}
+
+/// What a word of a fact names.
+#[derive(Clone, Copy)]
+enum Named {
+    Shape,
+    Object(Tag),
+    /// A number that is known, if the fact is of use.
+    Integer,
+    Claim,
+}
+
+/// The words of the facts whose cases begin with a guard: the first word is what that compares.
+fn words(fact: u8) -> Option<&'static [Named]> {
+    use Named::{Claim, Integer, Object, Shape};
+    Some(match fact {
+        variant::NATIVE => &[Object(Tag::Native), Integer],
+        variant::OWN | variant::OWN_REPLACED | variant::OWN_PRESENT => &[Shape, Integer],
+        variant::OWN_ABSENT_ABOVE => &[Shape, Integer, Claim, Claim],
+        variant::ABSENT => &[Shape, Claim, Claim],
+        variant::ABSENT_PLAIN => &[Shape],
+        variant::ADDED => &[Shape, Shape, Integer, Claim],
+        variant::ADDED_PLAIN => &[Shape, Shape, Integer],
+        variant::KEPT_CLOSURE => &[Object(Tag::Table), Object(Tag::LuaClosure), Claim],
+        variant::KEPT_NATIVE => &[Object(Tag::Table), Object(Tag::Native), Claim],
+        variant::KEPT_TABLE => &[Object(Tag::Table), Object(Tag::Table), Claim],
+        variant::INHERITED => &[Shape, Object(Tag::Table), Integer, Claim, Claim],
+        variant::INHERITED_CLOSURE => &[Shape, Object(Tag::LuaClosure), Claim, Claim, Claim],
+        variant::INHERITED_NATIVE => &[Shape, Object(Tag::Native), Claim, Claim, Claim],
+        _ => return None,
+    })
+}
+
+/// A fact about shapes and objects that no program has: see `PlugHost::stand_in`.
+pub fn stand_in(
+    heap: &mut Heap,
+    names: &mut Names,
+    prototype: *mut Prototype,
+    fact: u8,
+    known: &[Option<u32>],
+    number: usize,
+) -> Option<Words> {
+    let has_slot = |slot: &Option<u32>| slot.is_some_and(|slot| slot < STAND_IN_FIELDS);
+    if known.first()?.is_some() || fact == variant::INHERITED && !known.get(2).is_some_and(has_slot) {
+        return None;
+    }
+    let words = words(fact)?.iter().zip(known).enumerate();
+    words
+        .map(|(place, (named, known))| {
+            known.or_else(|| match *named {
+                // There are two shapes or tables in a fact at most.
+                Named::Shape => Some(names.stand_in_shape(heap, 2 * number + place)),
+                Named::Object(tag) => names.stand_in_object(heap, prototype, tag, 2 * number + place),
+                Named::Integer => None,
+                Named::Claim => heap.claims.chains(),
+            })
+        })
+        .collect()
 }

@@ -1,13 +1,31 @@
 //! Ids for shapes and objects: what logs, recipes and recordings hold instead of addresses.
 
+use rustc_hash::FxHashMap;
+
+use crate::bytecode::Prototype;
+use crate::heap::Heap;
+use crate::object::Table;
 use crate::shape::{SHAPE_PINNED, Shape};
-use crate::value::Value;
+use crate::state::{Call, State, Throw};
+use crate::table;
+use crate::value::{Tag, Value};
+
+/// Fields of a table that no program has: fields of one that stands for a class are read by their places.
+pub const STAND_IN_FIELDS: u32 = 64;
 
 /// The ids of one state. Everything that has an id stays alive as long as the state.
 #[derive(Default)]
 pub struct Names {
-    shapes: rustc_hash::FxHashMap<u32, *mut Shape>,
+    shapes: FxHashMap<u32, *mut Shape>,
     objects: Vec<Value>,
+    stand_ins: StandIns,
+}
+
+/// Ids of shapes and objects that were made to be unlike all that a program has.
+#[derive(Default)]
+struct StandIns {
+    shapes: Vec<u32>,
+    objects: FxHashMap<(Tag, usize), u32>,
 }
 
 impl Names {
@@ -45,4 +63,48 @@ impl Names {
     pub fn objects_mut(&mut self) -> &mut [Value] {
         &mut self.objects
     }
+
+    /// The id of a shape that no table has. Each number has another one.
+    pub fn stand_in_shape(&mut self, heap: &mut Heap, number: usize) -> u32 {
+        while self.stand_ins.shapes.len() <= number {
+            let shape = heap.shapes.make_root(SHAPE_PINNED, std::ptr::null_mut());
+            let id = self.shape(shape);
+            self.stand_ins.shapes.push(id);
+        }
+        self.stand_ins.shapes[number]
+    }
+    /// The id of a closure (of some prototype), native function or table that no program has. Each number has another one.
+    pub fn stand_in_object(
+        &mut self,
+        heap: &mut Heap,
+        prototype: *mut Prototype,
+        tag: Tag,
+        number: usize,
+    ) -> Option<u32> {
+        if let Some(&id) = self.stand_ins.objects.get(&(tag, number)) {
+            return Some(id);
+        }
+        let object = match tag {
+            Tag::LuaClosure => Value::closure(heap.new_closure(prototype, 0)),
+            Tag::Native => Value::native(heap.new_native(never_called, "?", 0, &[])),
+            Tag::Table => Value::table(table_with_fields(heap)),
+            _ => return None,
+        };
+        let id = self.object(object);
+        self.stand_ins.objects.insert((tag, number), id);
+        Some(id)
+    }
+}
+
+fn table_with_fields(heap: &mut Heap) -> *mut Table {
+    let table = heap.new_table(0, STAND_IN_FIELDS);
+    for field in 0..STAND_IN_FIELDS {
+        let key = heap.intern(field.to_string().as_bytes());
+        table::set_string(heap, table, key, Value::TRUE);
+    }
+    table
+}
+
+fn never_called(state: &mut State, _call: Call) -> Result<u32, Throw> {
+    Err(state.throw_message("a function was called that no program has"))
 }

@@ -192,9 +192,10 @@ fn table(report: &Report) -> String {
             row("log events", format!("{}, {} bytes", figures.log_events, figures.log_bytes));
             row("log batches dropped", figures.dropped_batches.to_string());
             if let Some(preload) = &figures.preload {
-                let PreloadTotals { candidates, bound, unbound, refused } = preload;
+                let PreloadTotals { candidates, bound, replaced, stand_ins, unbound, refused } = preload;
                 row("preload file, candidates", candidates.to_string());
                 row("  bound, installed", format!("{bound}, {}", figures.preloaded));
+                row("  stand-ins, bound again with fewer", format!("{stand_ins}, {replaced}"));
                 for (reason, count) in unbound {
                     row(&format!("  not bound: {reason}"), count.to_string());
                 }
