@@ -49,6 +49,7 @@ impl EngineKind {
     }
 }
 
+#[derive(Clone)]
 pub struct Engine {
     pub kind: EngineKind,
     pub version: String,

@@ -31,7 +31,7 @@ pub struct CompareOptions {
     /// How often each engine runs each program [default: 3, or 1 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: Option<u32>,
-    /// Iterations of each run [default: 20, or 6 with --quick]
+    /// Iterations of each run [default: 60, or 6 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: Option<u32>,
     /// Also run luajit with its compiler off
@@ -45,7 +45,7 @@ impl CompareOptions {
     }
 
     pub fn iterations(&self) -> u32 {
-        self.iterations.unwrap_or(if self.common.quick { 6 } else { 20 })
+        self.iterations.unwrap_or(if self.common.quick { 6 } else { 60 })
     }
 }
 

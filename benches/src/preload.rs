@@ -156,13 +156,11 @@ fn measure(
     };
     let iterations = crate::warmup::iterations_for(options.milliseconds, probe.steady_state());
     let workload = workload(iterations.max(20));
-    let [_, recorded] = engines::host()?;
-    let preload = match files.emit(recorded, &workload)? {
+    let preload = match files.emit(cold.clone(), &workload)? {
         Ok(preload) => preload,
         Err(failure) => return Ok(Err(failure)),
     };
-    let [_, warm] = engines::host()?;
-    let warm = warm.with("SURMISE_PRELOAD", &preload);
+    let warm = cold.clone().with("SURMISE_PRELOAD", &preload);
     let (mut cold_runs, mut warm_runs) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds() {
         for (engine, runs) in [(&cold, &mut cold_runs), (&warm, &mut warm_runs)] {

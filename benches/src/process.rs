@@ -87,6 +87,10 @@ pub fn run(
             return Err(fail(reason, finished.stderr));
         }
         End::Exited(status) if !status.success() => return Err(fail(status.to_string(), finished.stderr)),
+        // What a host has to say, of a preload file that it refuses for instance, is about another run than the one that is meant.
+        End::Exited(_) if workload.timing == Timing::EachIteration && !finished.stderr.is_empty() => {
+            return Err(fail("wrote to standard error".to_owned(), finished.stderr));
+        }
         End::Exited(_) => {}
     }
     let ProgramOutput { iteration_microseconds, result_line } = match output::parse(&finished.stdout) {

@@ -280,7 +280,7 @@ impl State {
     /// # Errors
     /// The message or error that `coroutine.resume` returns.
     ///
-    /// It is part of whoever calls it, as the switch is: see [`stacks`].
+    /// It is part of whoever calls it, as the switch is: see [`surmise::deopt::stacks`].
     ///
     /// # Safety
     /// The arguments are there; `results` is in the current frame's window, and there is room for `NATIVE_SLOTS` values above it.
