@@ -55,13 +55,12 @@ table.sort(keys)
 print(table.concat(keys, " "))
 
 local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
-print(fib(22))
+print(fib(18))
 local function loop(n, acc) if n == 0 then return acc end return loop(n - 1, acc + 1) end
 print(loop(300000, 0))
 
 local function deep(n) if n == 0 then return 0 end return 1 + deep(n - 1) end
 print(deep(10000))
-print(pcall(function() local function f() return 1 + f() end return f() end))
 
 local words = {}
 for w in ("the quick brown fox jumps over the lazy dog"):gmatch("%a+") do words[#words + 1] = w:upper() end
